@@ -1,0 +1,184 @@
+"""The seam between deciding and doing.
+
+A run decides what has to happen next: ask the model, count tokens, run a batch of tool calls. Each of these is an
+*effect*; what came of it is its *outcome*. Without a handler the run carries its effects out itself. With one, the
+handler is given the effect and the means to carry it out, and answers with an outcome: doing it and noting the outcome
+is recording; answering with a noted outcome is replaying; answering with an error is fault injection.
+
+Everything else in a run (prompt and instruction functions, `prepare`, output validation and output functions, history
+processors) is the user's code and no effect: it always runs.
+
+A handler is installed for a block of code with `install`. It is asked once for each run that starts inside the block
+and answers with a `RunHandler`, or with None for a run that it leaves alone.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from ._ambient import Source
+from ._outcomes import ToolOutcome, ToolRetried
+from .messages import ModelMessage, ModelResponse, ToolCallPart, UserContent
+from .models._base import Model, ModelRequestParameters
+from .settings import ModelSettings
+from .tools import DeferredToolResults
+from .usage import RequestUsage
+
+__all__ = (
+    'Handler',
+    'ModelCall',
+    'RunEnd',
+    'RunHandler',
+    'RunStart',
+    'ToolBatch',
+    'ToolWork',
+    'install',
+    'start_run',
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStart:
+    """What is known of a run when it starts: the question put to `Handler.start`."""
+
+    agent_name: str | None
+    """Name of the agent, given or inferred; None if it has none."""
+    prompt: str | Sequence[UserContent] | None
+    """The user prompt handed to the run."""
+    history: Sequence[ModelMessage]
+    """The messages handed to the run, oldest first."""
+    deferred_tool_results: DeferredToolResults | None
+    """Results and approvals handed to the run for calls of its history."""
+    end_strategy: str
+    """`'early'` or `'exhaustive'`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One request to the model: everything that decides its answer."""
+
+    step: int
+    """Number of this request within the run, from 1."""
+    model: Model
+    messages: list[ModelMessage]
+    """What the model is sent, oldest first. The run's own objects: read, never change."""
+    settings: ModelSettings | None
+    parameters: ModelRequestParameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolBatch:
+    """The tool calls of one response that run together."""
+
+    step: int
+    """Number of the request whose response made the calls."""
+    calls: Sequence[ToolCallPart]
+    """In call order; an index into it names a call."""
+    sequential: bool
+    """Whether one call may start only after the one before it has ended."""
+
+
+class ToolWork(Protocol):
+    """The means to carry out a batch. Indexes are places in `ToolBatch.calls`."""
+
+    def check(self, index: int) -> ToolRetried | None:
+        """Validate the arguments of a call, run nothing: the retry that they earn, or None if they hold."""
+        ...
+
+    async def execute(self, index: int) -> ToolOutcome:
+        """Validate and run one call.
+
+        Raises:
+            Exception: What the tool raised, if it is no outcome but ends the run.
+        """
+        ...
+
+    def arrived(self, index: int, outcome: ToolOutcome) -> None:
+        """Tell the run that a call has ended. Every call arrives exactly once, in the order in which calls end.
+
+        Raises:
+            UnexpectedModelBehavior: If the outcome uses up the tool's retries.
+        """
+        ...
+
+    async def perform(self, execute: Callable[[int], Awaitable[ToolOutcome]]) -> None:
+        """Run the whole batch, concurrently unless it is sequential, each call by `execute`, and let each arrive.
+
+        The first error of a call ends the others and is raised as itself.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How a run was left. A run that was left early has neither output nor error."""
+
+    messages: list[ModelMessage]
+    """All messages of the run, handed-in history included, oldest first."""
+    new_from: int
+    """Index of the first message that this run added."""
+    ended: bool
+    """Whether the run reached its `End` node."""
+    error: BaseException | None
+    """The error that the run was left with, if any."""
+
+
+class RunHandler(Protocol):
+    """Carries out the effects of one run. Calls come one after the other, from the task that drives the run."""
+
+    @property
+    def source(self) -> Source:
+        """Where the run's clock readings and ids come from."""
+        ...
+
+    def node(self, node: object) -> None:
+        """A node is about to run, as the user left it; last of all the `End` that the run came to."""
+        ...
+
+    async def request(self, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
+        """Answer a request; `do` asks the model."""
+        ...
+
+    async def count_tokens(self, call: ModelCall, do: Callable[[], Awaitable[RequestUsage]]) -> RequestUsage:
+        """Count the tokens of a request before it is made; `do` asks the model."""
+        ...
+
+    async def call_tools(self, batch: ToolBatch, work: ToolWork) -> None:
+        """See to it that every call of the batch arrives; `work.perform(work.execute)` runs them all."""
+        ...
+
+    def finished(self, end: RunEnd) -> None:
+        """The run is over: it ended, failed, or was left. The last call of all."""
+        ...
+
+
+class Handler(Protocol):
+    """Chooses who carries out the effects of a run."""
+
+    def start(self, run: RunStart) -> RunHandler | None:
+        """Take on a run that starts now, or leave it alone (None)."""
+        ...
+
+
+_installed: list[Handler] = []
+
+
+@contextmanager
+def install(handler: Handler) -> Iterator[None]:
+    """Ask `handler` about every run that starts while the block is open, in any task or thread of the process.
+
+    Blocks nest: the innermost handler is asked, and only it. A handler that serves several callers at once tells them
+    apart itself, by context variables of its own.
+    """
+    _installed.append(handler)
+    try:
+        yield
+    finally:
+        _installed.remove(handler)
+
+
+def start_run(run: RunStart) -> RunHandler | None:
+    """Ask the installed handler, if any, to take on a run."""
+    return _installed[-1].start(run) if _installed else None
+

@@ -1,0 +1,123 @@
+"""What a cassette holds, as plain frozen facts.
+
+This is the wide form: every message is whole wire JSON with all its keys in order. The short, readable form that stands
+in the file is `codec`'s affair; it restores to exactly this.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .canon import Json, JsonObject
+
+FORMAT = 'agentrun-replay/1'
+"""Format name and version that this package writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """What a model request carries beside its messages. Two requests match only if these are equal."""
+
+    instructions: str | None = None
+    settings: JsonObject | None = None
+    tools: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject])
+    """By name, in order: `description` and `parameters`, and whatever differs from a plain function tool."""
+    builtin_tools: tuple[JsonObject, ...] = ()
+    output: JsonObject | None = None
+    """`mode` and what goes with it (`tools`, `schema`, ...); None for plain text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """An error as an outcome: enough to raise it again as the same class."""
+
+    type: str
+    """Module and qualified name, `builtins` left out: `agentrun.exceptions.ModelHTTPError`."""
+    bases: tuple[str, ...] = ()
+    """Its public base classes below `Exception`, nearest first."""
+    message: str = ''
+    """`str()` of the error."""
+    args: JsonObject = field(default_factory=dict[str, Json])
+    """Arguments that make it again, by name; empty if the message is all there is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """The outcome of one tool call that the next request does not tell: `kind` says which of the fields count."""
+
+    kind: str
+    """`return`, `retry`, `external`, `unapproved` or `raised`."""
+    content: Json = None
+    """What was returned or what the retry says, as wire JSON."""
+    metadata: Json = None
+    user_content: Json = None
+    """Extra user content of a `ToolReturn`."""
+    raised: Raised | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node that ran, in the order in which they ran."""
+
+    kind: str
+    """`UserPromptNode`, `ModelRequestNode`, `CallToolsNode`, `SetFinalResult` or `End`."""
+    message: JsonObject | None = None
+    """The message that the node made, whole: the request of a `ModelRequestNode` as it was sent (time and run id set),
+    the response of a `CallToolsNode` or `SetFinalResult`."""
+    definition: Definition | None = None
+    """Of a `ModelRequestNode`: what the request carried. None if that is not known (imported histories)."""
+    counted: JsonObject | None = None
+    """Of a `ModelRequestNode`: the usage that was counted before the request, if it was."""
+    started: tuple[int, ...] | None = None
+    """Of a `CallToolsNode`: indexes of the calls in the order in which they started; None if that is call order."""
+    finished: tuple[int, ...] | None = None
+    """The same for the order in which they ended."""
+    results: Mapping[int, ToolResult] = field(default_factory=dict[int, ToolResult])
+    """Of a `CallToolsNode`: outcomes by call index, where the parts of the next request do not tell them."""
+    types: JsonObject = field(default_factory=dict[str, Json])
+    """Path into `message` to the name of a type that JSON does not bring back."""
+    raised: Raised | None = None
+    """The error that the node ended in."""
+    facts: JsonObject = field(default_factory=dict[str, Json])
+    """What cannot be derived from messages: `deferred_tool_results` of a `UserPromptNode`, `output` of an `End`, ..."""
+    then: tuple[JsonObject, ...] = ()
+    """Of an `End`: messages appended after the last node, whole (the closing request of an output tool)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One agent run: its node list."""
+
+    name: str
+    """Path that a person can read: `support`, `support/lookup_order/researcher`, `support#2`."""
+    agent: str
+    """Name of the agent; the last segment of the name without its ordinal."""
+    history: tuple[JsonObject, ...] = ()
+    """Messages handed in, whole."""
+    nodes: tuple[Node, ...] = ()
+    facts: JsonObject = field(default_factory=dict[str, Json])
+    """Settings of the run that differ from the usual: `entry`, `end_strategy`, `imported`."""
+    marks: tuple[str, ...] = ()
+    """What a reviewer must see: `rebound`, `edited`, `redacted`."""
+
+    @property
+    def messages(self) -> list[JsonObject]:
+        """All messages of the run, handed-in ones first, in the order in which the run appended them."""
+        found = list(self.history)
+        for node in self.nodes:
+            if node.message is not None and node.kind != 'UserPromptNode':
+                found.append(node.message)
+            found.extend(node.then)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cassette:
+    """Everything that one test recorded."""
+
+    test: str | None = None
+    """Id of the test that owns it; None for recordings made outside tests."""
+    wire: str = 'pydantic-ai 1.38'
+    """Name of the table of message shapes that the file was written with."""
+    recorded: JsonObject = field(default_factory=dict[str, Json])
+    """`on`: date, `by`: writer. Changes alone never rewrite a file."""
+    runs: tuple[Run, ...] = ()
