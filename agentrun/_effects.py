@@ -181,4 +181,3 @@ def install(handler: Handler) -> Iterator[None]:
 def start_run(run: RunStart) -> RunHandler | None:
     """Ask the installed handler, if any, to take on a run."""
     return _installed[-1].start(run) if _installed else None
-
