@@ -12,6 +12,9 @@ from .canon import Json, JsonObject
 FORMAT = 'agentrun-replay/1'
 """Format name and version that this package writes."""
 
+NODE_KINDS = ('UserPromptNode', 'ModelRequestNode', 'CallToolsNode', 'SetFinalResult', 'End')
+"""Every kind of node."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
@@ -63,6 +66,9 @@ class Node:
     message: JsonObject | None = None
     """The message that the node made, whole: the request of a `ModelRequestNode` as it was sent (time and run id set),
     the response of a `CallToolsNode` or `SetFinalResult`."""
+    from_history: bool = False
+    """Whether `message` is the last of the run's `history`, taken up again, and so no new message of the run: a request
+    that a run without a prompt sends again, a response whose calls it goes on with."""
     definition: Definition | None = None
     """Of a `ModelRequestNode`: what the request carried. None if that is not known (imported histories)."""
     counted: JsonObject | None = None
@@ -74,13 +80,15 @@ class Node:
     results: Mapping[int, ToolResult] = field(default_factory=dict[int, ToolResult])
     """Of a `CallToolsNode`: outcomes by call index, where the parts of the next request do not tell them."""
     types: JsonObject = field(default_factory=dict[str, Json])
-    """Path into `message` to the name of a type that JSON does not bring back."""
+    """Path into `message` to the name of a type that JSON does not bring back. Paths are keys and indexes joined by
+    `/`, as in `parts/0/content/when` (`~0` for `~` and `~1` for `/` inside a key)."""
     raised: Raised | None = None
     """The error that the node ended in."""
     facts: JsonObject = field(default_factory=dict[str, Json])
     """What cannot be derived from messages: `deferred_tool_results` of a `UserPromptNode`, `output` of an `End`, ..."""
     then: tuple[JsonObject, ...] = ()
-    """Of an `End`: messages appended after the last node, whole (the closing request of an output tool)."""
+    """Messages appended after this node that no later node holds, whole: the closing request of an output tool at
+    `End`, a response at its `ModelRequestNode` if the run was left before anything was done with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +100,8 @@ class Run:
     agent: str
     """Name of the agent; the last segment of the name without its ordinal."""
     history: tuple[JsonObject, ...] = ()
-    """Messages handed in, whole."""
+    """Messages before the first new one, whole, as the run held them at its end (adjacent ones merged on entry, its
+    own time on a request that it took up again)."""
     nodes: tuple[Node, ...] = ()
     facts: JsonObject = field(default_factory=dict[str, Json])
     """Settings of the run that differ from the usual: `entry`, `end_strategy`, `imported`."""
@@ -102,9 +111,14 @@ class Run:
     @property
     def messages(self) -> list[JsonObject]:
         """All messages of the run, handed-in ones first, in the order in which the run appended them."""
-        found = list(self.history)
+        return [*self.history, *self.new_messages]
+
+    @property
+    def new_messages(self) -> list[JsonObject]:
+        """The messages that the run itself appended, in order."""
+        found: list[JsonObject] = []
         for node in self.nodes:
-            if node.message is not None and node.kind != 'UserPromptNode':
+            if node.message is not None and not node.from_history:
                 found.append(node.message)
             found.extend(node.then)
         return found
