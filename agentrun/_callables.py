@@ -1,0 +1,52 @@
+"""User functions: told apart as sync or async, and called accordingly.
+
+Whatever a user hands over (a tool, an output function, a validator, a prompt function) may be either. Async functions
+are awaited where they are; sync functions run in a worker thread, so that one that blocks does not stop the event loop.
+"""
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from anyio import to_thread
+from typing_extensions import TypeIs
+
+__all__ = ('call_function', 'is_async_callable', 'run_in_thread')
+
+T = TypeVar('T')
+
+
+def is_async_callable(function: Callable[..., Any]) -> TypeIs[Callable[..., Awaitable[Any]]]:
+    """Tell whether calling `function` gives something to await.
+
+    Sees through `functools.partial` and recognises objects whose `__call__` is async.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+async def run_in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Call a sync function in a worker thread, with a copy of the caller's context variables, and return its value.
+
+    A cancelled caller waits for the thread to end: a running function cannot be stopped from outside.
+    """
+    return await to_thread.run_sync(functools.partial(function, *args, **kwargs))
+
+
+async def call_function(function: Callable[..., Any], *args: Any, is_async: bool, **kwargs: Any) -> Any:
+    """Call a user's function, awaited if it is async, in a worker thread if not.
+
+    Args:
+        function: The function to call.
+        *args: Its positional arguments.
+        is_async: What `is_async_callable` said of it; asked once, when the function was registered.
+        **kwargs: Its keyword arguments; one named `is_async` has to go by `functools.partial`.
+
+    Returns:
+        What the function returned.
+    """
+    if is_async:
+        return await function(*args, **kwargs)
+    return await run_in_thread(function, *args, **kwargs)
