@@ -1,9 +1,21 @@
-"""What the mutable dataclasses of the interface have in common: a short repr and a cheap copy with changes."""
+"""What the mutable dataclasses of the interface have in common.
+
+There are dozens of them, and the standard decorator compiles an `__init__` and an `__eq__` for each when its module is
+imported: a tenth of a millisecond a class. `lean_dataclass` makes the same classes at a sixth of that.
+"""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, field, fields, make_dataclass
+from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
+
+import pydantic
+from pydantic_core import CoreSchema
+from typing_extensions import dataclass_transform
 
 T = TypeVar('T')
 
@@ -21,13 +33,93 @@ def no_defaults_repr(self: Any) -> str:
     return f'{type(self).__qualname__}({", ".join(shown)})'
 
 
+def full_repr(self: Any) -> str:
+    """Show a dataclass with all its fields, as the standard decorator does."""
+    shown = (f'{field.name}={getattr(self, field.name)!r}' for field in fields(self) if field.repr)
+    return f'{type(self).__qualname__}({", ".join(shown)})'
+
+
+@dataclass_transform(field_specifiers=(field,))
+def lean_dataclass(
+    *, kw_only: bool = False, init: bool = True, show: Callable[[Any], str] = no_defaults_repr
+) -> Callable[[type[T]], type[T]]:
+    """Make a class what `dataclasses.dataclass` makes of it, but for code that is only compiled on first use.
+
+    Instances are equal if they are of one class and their fields are; they are not hashable. A `__repr__` of the class
+    or of its bases stays.
+
+    Args:
+        kw_only: Whether all fields are keyword-only.
+        init: Whether the class gets an `__init__`; if not, it has its own.
+        show: What `__repr__` is to be if there is none yet.
+    """
+
+    def make(cls: type[T]) -> type[T]:
+        cls = dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(cls)
+        cls.__eq__ = _equal
+        cls.__hash__ = None  # pyright: ignore[reportAttributeAccessIssue]  (so Python spells unhashable)
+        if cls.__repr__ is object.__repr__:
+            cls.__repr__ = show  # pyright: ignore[reportAttributeAccessIssue]  (a function's parameter has a name)
+        if init:
+            cls.__init__ = _LateInit(cls)  # pyright: ignore[reportAttributeAccessIssue]  (a function once it is used)
+        return cls
+
+    return make
+
+
+class _LateInit:
+    """Stands in a class for its `__init__` and puts the real one in its place when it is asked for."""
+
+    def __init__(self, cls: type) -> None:
+        self._cls = cls
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        cls = self._cls
+        twin = make_dataclass(cls.__name__, [(f.name, f.type, copy(f)) for f in fields(cls)], repr=False, eq=False)
+        init: Any = twin.__init__
+        init.__qualname__ = f'{cls.__qualname__}.__init__'
+        cls.__init__ = init
+        return init if instance is None else init.__get__(instance, owner)
+
+
+@cache
+def _compared(cls: type) -> Callable[[object], object]:
+    return attrgetter(*(f.name for f in fields(cls) if f.compare))
+
+
+def _equal(self: object, other: object) -> bool:
+    if type(other) is not type(self):
+        return NotImplemented
+    values = _compared(type(self))
+    # In tuples, so that an identical value is equal even if it says it is not (NaN), as with the standard decorator.
+    return (values(self),) == (values(other),)
+
+
 def changed(record: T, **changes: Any) -> T:
     """Return a shallow copy of a dataclass with some fields set anew.
 
     Like `dataclasses.replace`, several times faster and without a second run of `__init__`: streams do this for every
     delta.
     """
-    copy = object.__new__(type(record))
-    copy.__dict__.update(record.__dict__)
-    copy.__dict__.update(changes)
-    return copy
+    new = object.__new__(type(record))
+    new.__dict__.update(record.__dict__)
+    new.__dict__.update(changes)
+    return new
+
+
+class told_apart_by:  # noqa: N801, it reads as an annotation: `Annotated[A | B, told_apart_by('kind')]`
+    """Marks a union whose members a field tells apart.
+
+    What `pydantic.Discriminator` does, but that one loads twelve milliseconds' worth of modules.
+
+    Args:
+        field_name: The field, a literal in each member.
+    """
+
+    __slots__ = ('_field_name',)
+
+    def __init__(self, field_name: str) -> None:
+        self._field_name = field_name
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: pydantic.GetCoreSchemaHandler) -> CoreSchema:
+        return pydantic.Discriminator(self._field_name).__get_pydantic_core_schema__(source, handler)

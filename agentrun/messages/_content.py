@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, field
 from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import Field, computed_field
+import pydantic
+from pydantic_core import CoreSchema
 from typing_extensions import TypedDict, Unpack
 
-from agentrun._records import no_defaults_repr
+from agentrun._records import full_repr, lean_dataclass
 
 if TYPE_CHECKING:
     from mimetypes import MimeTypes
@@ -131,6 +131,14 @@ def _identifier(of: bytes) -> str:
     return hashlib.sha1(of, usedforsecurity=False).hexdigest()[:6]
 
 
+def _compute(cls: type, *names: str) -> None:
+    # Makes properties part of the JSON, when a first schema is built: at import the decorator would load twelve
+    # milliseconds' worth of pydantic.
+    for name in names:
+        if isinstance(found := cls.__dict__[name], property):
+            setattr(cls, name, pydantic.computed_field(found))
+
+
 class _FileUrlFields(TypedDict, total=False):
     media_type: str | None
     identifier: str | None
@@ -141,7 +149,7 @@ class _FileUrlFields(TypedDict, total=False):
     _identifier: str | None
 
 
-@dataclass(init=False, repr=False)
+@lean_dataclass(init=False)
 class FileUrl(ABC):
     """A file that is named by its URL.
 
@@ -162,10 +170,10 @@ class FileUrl(ABC):
     """Whether to send the model the file's bytes instead of its URL."""
     vendor_metadata: dict[str, Any] | None = None
     """What a provider takes beside the file."""
-    _media_type: Annotated[str | None, Field(alias='media_type', default=None, exclude=True)] = field(
+    _media_type: Annotated[str | None, pydantic.Field(alias='media_type', default=None, exclude=True)] = field(
         compare=False, default=None
     )
-    _identifier: Annotated[str | None, Field(alias='identifier', default=None, exclude=True)] = field(
+    _identifier: Annotated[str | None, pydantic.Field(alias='identifier', default=None, exclude=True)] = field(
         compare=False, default=None
     )
 
@@ -188,7 +196,6 @@ class FileUrl(ABC):
         self._media_type = media_type or _media_type
         self._identifier = identifier or _identifier
 
-    @computed_field
     @property
     def media_type(self) -> str:
         """The media type as given, else as guessed from the URL.
@@ -198,7 +205,6 @@ class FileUrl(ABC):
         """
         return self._media_type or self._infer_media_type()
 
-    @computed_field
     @property
     def identifier(self) -> str:
         """The identifier as given, else the first six hex digits of the URL's SHA-1."""
@@ -213,15 +219,18 @@ class FileUrl(ABC):
             )
         return media_type
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: pydantic.GetCoreSchemaHandler) -> CoreSchema:
+        _compute(FileUrl, 'media_type', 'identifier')
+        return handler(source)
+
     @property
     @abstractmethod
     def format(self) -> str:
         """Short name of the file's format."""
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(init=False, repr=False)
+@lean_dataclass(init=False)
 class VideoUrl(FileUrl):
     """A video by URL; see `FileUrl` for the arguments."""
 
@@ -255,7 +264,7 @@ class VideoUrl(FileUrl):
         return _VIDEO_FORMATS[self.media_type]
 
 
-@dataclass(init=False, repr=False)
+@lean_dataclass(init=False)
 class AudioUrl(FileUrl):
     """An audio file by URL; see `FileUrl` for the arguments."""
 
@@ -278,7 +287,7 @@ class AudioUrl(FileUrl):
         return _AUDIO_FORMATS[self.media_type]
 
 
-@dataclass(init=False, repr=False)
+@lean_dataclass(init=False)
 class ImageUrl(FileUrl):
     """An image by URL; see `FileUrl` for the arguments."""
 
@@ -301,7 +310,7 @@ class ImageUrl(FileUrl):
         return _IMAGE_FORMATS[self.media_type]
 
 
-@dataclass(init=False, repr=False)
+@lean_dataclass(init=False)
 class DocumentUrl(FileUrl):
     """A document by URL; see `FileUrl` for the arguments."""
 
@@ -330,7 +339,7 @@ class DocumentUrl(FileUrl):
             raise ValueError(f'Unknown document media type: {media_type}') from error
 
 
-@dataclass(init=False, repr=False)
+@lean_dataclass(init=False)
 class BinaryContent:
     """A file by value.
 
@@ -351,7 +360,7 @@ class BinaryContent:
     """The file's media type."""
     vendor_metadata: dict[str, Any] | None = None
     """What a provider takes beside the file."""
-    _identifier: Annotated[str | None, Field(alias='identifier', default=None, exclude=True)] = field(
+    _identifier: Annotated[str | None, pydantic.Field(alias='identifier', default=None, exclude=True)] = field(
         compare=False, default=None
     )
     kind: Literal['binary'] = 'binary'
@@ -389,6 +398,8 @@ class BinaryContent:
         Raises:
             ValueError: If the text has another form.
         """
+        import base64
+
         if not data_uri.startswith('data:'):
             raise ValueError('Data URI must start with "data:"')
         media_type, data = data_uri.removeprefix('data:').split(';base64,', 1)
@@ -408,11 +419,15 @@ class BinaryContent:
         media_type, _ = _media_types().guess_type(path)
         return cls.narrow_type(cls(path.read_bytes(), media_type=media_type or 'application/octet-stream'))
 
-    @computed_field
     @property
     def identifier(self) -> str:
         """The identifier as given, else the first six hex digits of the data's SHA-1."""
         return self._identifier or _identifier(self.data)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: pydantic.GetCoreSchemaHandler) -> CoreSchema:
+        _compute(BinaryContent, 'identifier')
+        return handler(source)
 
     @property
     def data_uri(self) -> str:
@@ -422,6 +437,8 @@ class BinaryContent:
     @property
     def base64(self) -> str:
         """The data in base64, standard alphabet (the JSON of messages has the URL-safe one)."""
+        import base64
+
         return base64.b64encode(self.data).decode()
 
     @property
@@ -458,8 +475,6 @@ class BinaryContent:
         except KeyError as error:
             raise ValueError(f'Unknown media type: {self.media_type}') from error
 
-    __repr__ = no_defaults_repr
-
 
 class BinaryImage(BinaryContent):
     """An image by value; see `BinaryContent` for the arguments.
@@ -489,7 +504,7 @@ class BinaryImage(BinaryContent):
             raise ValueError('`BinaryImage` must be have a media type that starts with "image/"')
 
 
-@dataclass
+@lean_dataclass(show=full_repr)
 class CachePoint:
     """A marker in a user prompt: the provider may cache what stands before it. Models without a cache skip it."""
 
@@ -506,7 +521,7 @@ UserContent: TypeAlias = str | MultiModalContent | CachePoint
 """An item of a user prompt."""
 
 
-@dataclass(repr=False)
+@lean_dataclass()
 class ToolReturn:
     """What a tool returns when there is more to tell than the value: further content for the model, or metadata."""
 
@@ -521,5 +536,3 @@ class ToolReturn:
     """Kept with the return part for the application; the model does not see it."""
     kind: Literal['tool-return'] = 'tool-return'
     """Tells this value from others."""
-
-    __repr__ = no_defaults_repr

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, overload
 
-from pydantic import Discriminator
-
 from agentrun import _ambient
-from agentrun._records import changed, no_defaults_repr
+from agentrun._records import changed, lean_dataclass, told_apart_by
 from agentrun.exceptions import UnexpectedModelBehavior
 from agentrun.messages._responses import BuiltinToolCallPart, ModelResponsePart, TextPart, ThinkingPart, ToolCallPart
 
@@ -20,7 +18,7 @@ ProviderDetailsDelta: TypeAlias = dict[str, Any] | Callable[[dict[str, Any] | No
 CallT = TypeVar('CallT', bound=ToolCallPart | BuiltinToolCallPart)
 
 
-@dataclass(repr=False)
+@lean_dataclass()
 class TextPartDelta:
     """More of a text."""
 
@@ -48,10 +46,8 @@ class TextPartDelta:
         details = _merged(part.provider_details, self.provider_details)
         return changed(part, content=part.content + self.content_delta, provider_details=details)
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(repr=False, kw_only=True)
+@lean_dataclass(kw_only=True)
 class ThinkingPartDelta:
     """More of a thought."""
 
@@ -115,8 +111,6 @@ class ThinkingPartDelta:
             changes['provider_details'] = _chained(delta.provider_details, self.provider_details)
         return changed(delta, **changes)
 
-    __repr__ = no_defaults_repr
-
 
 def _merged(old: Details, new: Details) -> Details:
     return {**(old or {}), **(new or {})} or None
@@ -133,7 +127,7 @@ def _chained(
     return then if callable(then) else {**(first or {}), **then}
 
 
-@dataclass(repr=False, kw_only=True)
+@lean_dataclass(kw_only=True)
 class ToolCallPartDelta:
     """More of a tool call."""
 
@@ -224,10 +218,8 @@ class ToolCallPartDelta:
         mismatch = 'JSON deltas to non-JSON' if isinstance(self.args_delta, str) else 'dict deltas to non-dict'
         raise UnexpectedModelBehavior(f'Cannot apply {mismatch} tool arguments ({role}={record!r}, {self=})')
 
-    __repr__ = no_defaults_repr
-
 
 ModelResponsePartDelta = Annotated[
-    TextPartDelta | ThinkingPartDelta | ToolCallPartDelta, Discriminator('part_delta_kind')
+    TextPartDelta | ThinkingPartDelta | ToolCallPartDelta, told_apart_by('part_delta_kind')
 ]
 """A piece of a response part."""

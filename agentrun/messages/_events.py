@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Discriminator
 from typing_extensions import deprecated
 
-from agentrun._records import no_defaults_repr
+from agentrun._records import lean_dataclass, told_apart_by
 from agentrun.messages._content import UserContent
 from agentrun.messages._deltas import ModelResponsePartDelta
 from agentrun.messages._requests import RetryPromptPart, ToolReturnPart
@@ -26,7 +25,7 @@ ResponsePartKind: TypeAlias = Literal[
 """The `part_kind` of a response part."""
 
 
-@dataclass(repr=False, kw_only=True)
+@lean_dataclass(kw_only=True)
 class PartStartEvent:
     """A part begins. A second one with the same index takes the place of the first."""
 
@@ -39,10 +38,8 @@ class PartStartEvent:
     event_kind: Literal['part_start'] = 'part_start'
     """Tells this kind of event from others."""
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(repr=False, kw_only=True)
+@lean_dataclass(kw_only=True)
 class PartDeltaEvent:
     """A part goes on."""
 
@@ -53,10 +50,8 @@ class PartDeltaEvent:
     event_kind: Literal['part_delta'] = 'part_delta'
     """Tells this kind of event from others."""
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(repr=False, kw_only=True)
+@lean_dataclass(kw_only=True)
 class PartEndEvent:
     """A part is complete."""
 
@@ -69,10 +64,8 @@ class PartEndEvent:
     event_kind: Literal['part_end'] = 'part_end'
     """Tells this kind of event from others."""
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(repr=False, kw_only=True)
+@lean_dataclass(kw_only=True)
 class FinalResultEvent:
     """The response has turned out to hold the run's result; sent once, right after the event that showed it."""
 
@@ -83,16 +76,14 @@ class FinalResultEvent:
     event_kind: Literal['final_result'] = 'final_result'
     """Tells this kind of event from others."""
 
-    __repr__ = no_defaults_repr
-
 
 ModelResponseStreamEvent = Annotated[
-    PartStartEvent | PartDeltaEvent | PartEndEvent | FinalResultEvent, Discriminator('event_kind')
+    PartStartEvent | PartDeltaEvent | PartEndEvent | FinalResultEvent, told_apart_by('event_kind')
 ]
 """An event of a streamed response."""
 
 
-@dataclass(repr=False)
+@lean_dataclass()
 class FunctionToolCallEvent:
     """A function tool is about to be called."""
 
@@ -115,10 +106,8 @@ class FunctionToolCallEvent:
         """The older name of `tool_call_id`."""
         return self.part.tool_call_id
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(repr=False)
+@lean_dataclass()
 class FunctionToolResultEvent:
     """A function tool has returned, or has to be called again."""
 
@@ -137,14 +126,12 @@ class FunctionToolResultEvent:
         """Id of the call."""
         return self.result.tool_call_id
 
-    __repr__ = no_defaults_repr
-
 
 @deprecated(
     '`BuiltinToolCallEvent` is deprecated, '
     'look for `PartStartEvent` and `PartDeltaEvent` with `BuiltinToolCallPart` instead.'
 )
-@dataclass(repr=False)
+@lean_dataclass()
 class BuiltinToolCallEvent:
     """A built-in tool was called by the provider."""
 
@@ -156,14 +143,12 @@ class BuiltinToolCallEvent:
     event_kind: Literal['builtin_tool_call'] = 'builtin_tool_call'
     """Tells this kind of event from others."""
 
-    __repr__ = no_defaults_repr
-
 
 @deprecated(
     '`BuiltinToolResultEvent` is deprecated, '
     'look for `PartStartEvent` and `PartDeltaEvent` with `BuiltinToolReturnPart` instead.'
 )
-@dataclass(repr=False)
+@lean_dataclass()
 class BuiltinToolResultEvent:
     """A built-in tool has returned to the provider."""
 
@@ -175,17 +160,15 @@ class BuiltinToolResultEvent:
     event_kind: Literal['builtin_tool_result'] = 'builtin_tool_result'
     """Tells this kind of event from others."""
 
-    __repr__ = no_defaults_repr
-
 
 HandleResponseEvent = Annotated[
     FunctionToolCallEvent
     | FunctionToolResultEvent
     | BuiltinToolCallEvent  # pyright: ignore[reportDeprecated]  (old recordings hold them)
     | BuiltinToolResultEvent,  # pyright: ignore[reportDeprecated]
-    Discriminator('event_kind'),
+    told_apart_by('event_kind'),
 ]
 """An event of carrying out what a response asks for."""
 
-AgentStreamEvent = Annotated[ModelResponseStreamEvent | HandleResponseEvent, Discriminator('event_kind')]
+AgentStreamEvent = Annotated[ModelResponseStreamEvent | HandleResponseEvent, told_apart_by('event_kind')]
 """An event of a run."""

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, field
 from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import ConfigDict, Discriminator, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from pydantic_core import ErrorDetails
 
 from agentrun import _ambient
-from agentrun._records import no_defaults_repr
+from agentrun._records import lean_dataclass, told_apart_by
 from agentrun.messages._content import UserContent
 
 
-@dataclass(repr=False)
+@lean_dataclass()
 class SystemPromptPart:
     """A system prompt, written by the developer."""
 
@@ -32,10 +32,8 @@ class SystemPromptPart:
     part_kind: Literal['system-prompt'] = 'system-prompt'
     """Tells this kind of part from others."""
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(repr=False)
+@lean_dataclass()
 class UserPromptPart:
     """What the user says."""
 
@@ -49,8 +47,6 @@ class UserPromptPart:
     part_kind: Literal['user-prompt'] = 'user-prompt'
     """Tells this kind of part from others."""
 
-    __repr__ = no_defaults_repr
-
 
 @cache
 def _tool_content() -> TypeAdapter[Any]:
@@ -62,7 +58,7 @@ def _error_details() -> TypeAdapter[list[ErrorDetails]]:
     return TypeAdapter(list[ErrorDetails])
 
 
-@dataclass(repr=False)
+@lean_dataclass()
 class BaseToolReturnPart:
     """What function tools' and built-in tools' returns have in common."""
 
@@ -93,10 +89,8 @@ class BaseToolReturnPart:
         """Return whether the tool returned something but None."""
         return self.content is not None
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(repr=False)
+@lean_dataclass()
 class ToolReturnPart(BaseToolReturnPart):
     """What a function tool returned."""
 
@@ -106,7 +100,7 @@ class ToolReturnPart(BaseToolReturnPart):
     """Tells this kind of part from others."""
 
 
-@dataclass(repr=False)
+@lean_dataclass()
 class RetryPromptPart:
     """Tells the model what to do better: in a tool call, in an output, or in choosing a tool."""
 
@@ -136,16 +130,14 @@ class RetryPromptPart:
         plural = '' if len(self.content) == 1 else 's'
         return f'{len(self.content)} validation error{plural}:\n```json\n{errors}\n```'
 
-    __repr__ = no_defaults_repr
-
 
 ModelRequestPart = Annotated[
-    SystemPromptPart | UserPromptPart | ToolReturnPart | RetryPromptPart, Discriminator('part_kind')
+    SystemPromptPart | UserPromptPart | ToolReturnPart | RetryPromptPart, told_apart_by('part_kind')
 ]
 """A part of a request."""
 
 
-@dataclass(repr=False)
+@lean_dataclass()
 class ModelRequest:
     """What is sent to a model at once."""
 
@@ -174,5 +166,3 @@ class ModelRequest:
             instructions: The instructions of the request.
         """
         return cls(parts=[UserPromptPart(user_prompt)], instructions=instructions)
-
-    __repr__ = no_defaults_repr

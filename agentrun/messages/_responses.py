@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, field
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
+import pydantic
 import pydantic_core
-from pydantic import AfterValidator, AliasChoices, Discriminator, Field
 from typing_extensions import deprecated
 
 from agentrun import _ambient
-from agentrun._records import no_defaults_repr
+from agentrun._records import lean_dataclass, told_apart_by
 from agentrun.messages._content import BinaryContent, BinaryImage
 from agentrun.messages._requests import BaseToolReturnPart
 from agentrun.usage import RequestUsage
@@ -21,7 +21,7 @@ FinishReason: TypeAlias = Literal['stop', 'length', 'content_filter', 'tool_call
 """Why the model stopped, in the words of OpenTelemetry."""
 
 
-@dataclass(repr=False)
+@lean_dataclass()
 class TextPart:
     """Text from the model."""
 
@@ -41,10 +41,8 @@ class TextPart:
         """Return whether there is any text."""
         return bool(self.content)
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(repr=False)
+@lean_dataclass()
 class ThinkingPart:
     """What the model thought before it answered."""
 
@@ -68,14 +66,12 @@ class ThinkingPart:
         """Return whether there are any thoughts to read."""
         return bool(self.content)
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(repr=False)
+@lean_dataclass()
 class FilePart:
     """A file from the model."""
 
-    content: Annotated[BinaryContent, AfterValidator(BinaryImage.narrow_type)]
+    content: Annotated[BinaryContent, pydantic.AfterValidator(BinaryImage.narrow_type)]
     """The file; an image comes back from JSON as a `BinaryImage`."""
 
     _: KW_ONLY
@@ -93,10 +89,8 @@ class FilePart:
         """Return whether the file has any bytes."""
         return bool(self.content.data)
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(repr=False)
+@lean_dataclass()
 class BaseToolCallPart:
     """What calls of function tools and of built-in tools have in common."""
 
@@ -140,10 +134,8 @@ class BaseToolCallPart:
         """Return whether any argument is given; values that are false (0, '', []) do not count."""
         return any(self.args.values()) if isinstance(self.args, dict) else bool(self.args)
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(repr=False)
+@lean_dataclass()
 class ToolCallPart(BaseToolCallPart):
     """The model calls a function tool or an output tool."""
 
@@ -153,7 +145,7 @@ class ToolCallPart(BaseToolCallPart):
     """Tells this kind of part from others."""
 
 
-@dataclass(repr=False)
+@lean_dataclass()
 class BuiltinToolCallPart(BaseToolCallPart):
     """The model called a tool that its provider runs."""
 
@@ -165,7 +157,7 @@ class BuiltinToolCallPart(BaseToolCallPart):
     """Tells this kind of part from others."""
 
 
-@dataclass(repr=False)
+@lean_dataclass()
 class BuiltinToolReturnPart(BaseToolReturnPart):
     """What a tool returned that the provider ran."""
 
@@ -181,12 +173,12 @@ class BuiltinToolReturnPart(BaseToolReturnPart):
 
 ModelResponsePart = Annotated[
     TextPart | ToolCallPart | BuiltinToolCallPart | BuiltinToolReturnPart | ThinkingPart | FilePart,
-    Discriminator('part_kind'),
+    told_apart_by('part_kind'),
 ]
 """A part of a response."""
 
 
-@dataclass(repr=False)
+@lean_dataclass()
 class ModelResponse:
     """What a model answers at once."""
 
@@ -209,11 +201,12 @@ class ModelResponse:
     """Base URL of the provider."""
     # Old JSON has `vendor_details` and `vendor_id`.
     provider_details: Annotated[
-        dict[str, Any] | None, Field(validation_alias=AliasChoices('provider_details', 'vendor_details'))
+        dict[str, Any] | None,
+        pydantic.Field(validation_alias=pydantic.AliasChoices('provider_details', 'vendor_details')),
     ] = None
     """What else the provider sent."""
     provider_response_id: Annotated[
-        str | None, Field(validation_alias=AliasChoices('provider_response_id', 'vendor_id'))
+        str | None, pydantic.Field(validation_alias=pydantic.AliasChoices('provider_response_id', 'vendor_id'))
     ] = None
     """The provider's id of the answer."""
     finish_reason: FinishReason | None = None
@@ -284,5 +277,3 @@ class ModelResponse:
     def provider_request_id(self) -> str | None:
         """A name of `provider_response_id` in between."""
         return self.provider_response_id
-
-    __repr__ = no_defaults_repr

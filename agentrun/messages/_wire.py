@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import ConfigDict, Discriminator, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
+from agentrun._records import told_apart_by
 from agentrun.messages._events import AgentStreamEvent
 from agentrun.messages._requests import ModelRequest
 from agentrun.messages._responses import ModelResponse
 
-ModelMessage = Annotated[ModelRequest | ModelResponse, Discriminator('kind')]
+ModelMessage = Annotated[ModelRequest | ModelResponse, told_apart_by('kind')]
 """A request or a response."""
 
 # Deferred: a schema of all messages costs more than the whole import, and many programs never need it.
