@@ -1,0 +1,45 @@
+"""The public names: there, resolving, and none by accident."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+CORE = {
+    'agentrun.exceptions': """
+        AgentRunError ApprovalRequired CallDeferred IncompleteToolCall ModelAPIError ModelHTTPError ModelRetry
+        ToolRetryError UnexpectedModelBehavior UsageLimitExceeded UserError
+        """,
+    'agentrun.messages': 'ModelMessage ModelMessagesTypeAdapter ModelResponse RetryPromptPart TextPart',
+    'agentrun.settings': 'ModelSettings',
+    'agentrun.usage': 'RequestUsage RunUsage UsageLimits',
+}
+"""What users of pydantic-ai 1.38 import from these places."""
+
+
+def public_modules() -> list[str]:
+    """Every importable module whose path has no private part, entry points of programs left out."""
+    paths = [
+        path.relative_to(ROOT).with_suffix('')
+        for name in ('agentrun', 'replay')
+        for path in (ROOT / name).rglob('*.py')
+    ]
+    names = ['.'.join(path.parts).removesuffix('.__init__') for path in paths]
+    return sorted(name for name in names if '._' not in name and not name.startswith('replay.cli'))
+
+
+@pytest.mark.parametrize('module', public_modules())
+def test_every_name_in_all_resolves(module: str):
+    loaded = import_module(module)
+    names = list(getattr(loaded, '__all__', ()))
+    assert len(set(names)) == len(names)
+    assert [name for name in names if not hasattr(loaded, name)] == []
+
+
+@pytest.mark.parametrize(
+    ('module', 'name'), [(module, name) for module, names in CORE.items() for name in names.split()]
+)
+def test_a_name_that_users_rely_on_is_there(module: str, name: str):
+    assert hasattr(import_module(module), name)
