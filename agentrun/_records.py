@@ -41,16 +41,15 @@ def full_repr(self: Any) -> str:
 
 @dataclass_transform(field_specifiers=(field,))
 def lean_dataclass(
-    *, kw_only: bool = False, init: bool = True, show: Callable[[Any], str] = no_defaults_repr
+    *, kw_only: bool = False, show: Callable[[Any], str] = no_defaults_repr
 ) -> Callable[[type[T]], type[T]]:
     """Make a class what `dataclasses.dataclass` makes of it, but for code that is only compiled on first use.
 
-    Instances are equal if they are of one class and their fields are; they are not hashable. A `__repr__` of the class
-    or of its bases stays.
+    Instances are equal if they are of one class and their fields are; they are not hashable. An `__init__` of
+    the class and a `__repr__` of it or of its bases stay.
 
     Args:
         kw_only: Whether all fields are keyword-only.
-        init: Whether the class gets an `__init__`; if not, it has its own.
         show: What `__repr__` is to be if there is none yet.
     """
 
@@ -60,7 +59,7 @@ def lean_dataclass(
         cls.__hash__ = None  # pyright: ignore[reportAttributeAccessIssue]  (so Python spells unhashable)
         if cls.__repr__ is object.__repr__:
             cls.__repr__ = show  # pyright: ignore[reportAttributeAccessIssue]  (a function's parameter has a name)
-        if init:
+        if '__init__' not in cls.__dict__:
             cls.__init__ = _LateInit(cls)  # pyright: ignore[reportAttributeAccessIssue]  (a function once it is used)
         return cls
 

@@ -30,3 +30,13 @@ def corpus() -> tuple[dict[str, Any], ...]:
     if path is None:
         return ()
     return tuple(json.loads(line) for line in path.read_text(encoding='utf-8').splitlines())
+
+
+def type_of(value: object) -> Any:
+    """The class of a value of which nothing is known statically."""
+    return type(value)
+
+
+def state_of(value: object) -> dict[str, Any]:
+    """The attributes of an object of which nothing is known statically."""
+    return dict(value.__dict__)

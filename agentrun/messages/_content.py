@@ -149,7 +149,7 @@ class _FileUrlFields(TypedDict, total=False):
     _identifier: str | None
 
 
-@lean_dataclass(init=False)
+@lean_dataclass()
 class FileUrl(ABC):
     """A file that is named by its URL.
 
@@ -230,7 +230,7 @@ class FileUrl(ABC):
         """Short name of the file's format."""
 
 
-@lean_dataclass(init=False)
+@lean_dataclass()
 class VideoUrl(FileUrl):
     """A video by URL; see `FileUrl` for the arguments."""
 
@@ -264,7 +264,7 @@ class VideoUrl(FileUrl):
         return _VIDEO_FORMATS[self.media_type]
 
 
-@lean_dataclass(init=False)
+@lean_dataclass()
 class AudioUrl(FileUrl):
     """An audio file by URL; see `FileUrl` for the arguments."""
 
@@ -287,7 +287,7 @@ class AudioUrl(FileUrl):
         return _AUDIO_FORMATS[self.media_type]
 
 
-@lean_dataclass(init=False)
+@lean_dataclass()
 class ImageUrl(FileUrl):
     """An image by URL; see `FileUrl` for the arguments."""
 
@@ -310,7 +310,7 @@ class ImageUrl(FileUrl):
         return _IMAGE_FORMATS[self.media_type]
 
 
-@lean_dataclass(init=False)
+@lean_dataclass()
 class DocumentUrl(FileUrl):
     """A document by URL; see `FileUrl` for the arguments."""
 
@@ -339,7 +339,7 @@ class DocumentUrl(FileUrl):
             raise ValueError(f'Unknown document media type: {media_type}') from error
 
 
-@lean_dataclass(init=False)
+@lean_dataclass()
 class BinaryContent:
     """A file by value.
 
