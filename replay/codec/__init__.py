@@ -1,0 +1,171 @@
+"""A cassette as text that a person reads in a pull request, and back.
+
+The text is the short form: what can be derived is left out (`_write`), and what was left out is put back (`_read`),
+to the same bytes. The writer reads what it wrote before it hands it out. The layout is FORMAT version 1.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+import pydantic_core
+
+from replay.canon import CanonError, JsonObject
+from replay.canon import loads as parse
+from replay.cassette import FORMAT, Cassette
+from replay.errors import CassetteTooNew, NotRestorable, ReplayError, Where
+from replay.shapes import TABLES, Table
+
+from ._faults import Place, kind_of
+from ._layout import render
+from ._read import read_cassette
+from ._write import MisfitError, pack_cassette
+
+__all__ = ('Limits', 'dumps', 'loads', 'seal_of')
+
+_SEAL = re.compile(r'  "seal": "([0-9a-f]{32})"\n\}\n*\Z')
+_CONFLICT = re.compile(r'^(?:<{7}|={7}|>{7}|\|{7})(?: .*)?$', re.MULTILINE)
+_FORMAT = re.compile(r'agentrun-replay/([0-9]+)\Z')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a cassette may be at most."""
+
+    size: int = 64 * 1024 * 1024
+    """Bytes of its text."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def dumps(cassette: Cassette, *, name: str = 'cassette') -> str:
+    """Write a cassette as text, and read it again to see that nothing was lost.
+
+    Args:
+        cassette: What is written. Its `wire` is a wish: the first table that restores the messages is taken.
+        name: Name of the cassette, for errors.
+
+    Returns:
+        The sealed text, ending in a newline.
+
+    Raises:
+        NotRestorable: If the text would not bring the cassette back.
+    """
+    wished = [TABLES[cassette.wire]] if cassette.wire in TABLES else []
+    tables: list[Table | None] = [*wished, *(table for table in TABLES.values() if table not in wished), None]
+    *short, full = tables
+    for table in short:
+        try:
+            return _written(cassette, table, name)
+        except (MisfitError, ReplayError):
+            continue
+    return _written(cassette, full, name)
+
+
+def loads(text: str | bytes, *, name: str = 'cassette', limits: Limits = DEFAULT_LIMITS) -> Cassette:
+    """Read a cassette.
+
+    Args:
+        text: The whole file.
+        name: Name of the cassette, for errors.
+        limits: What it may be at most.
+
+    Raises:
+        CassetteDamaged: If it is no cassette, or no longer the one that was written; `cause` says how.
+        CassetteTooNew: If it is of a later format.
+        CassetteInconsistent: If its parts contradict each other.
+    """
+    place = Place(name)
+    text = _readable(text, place, limits)
+    document = _parsed(text, place)
+    _check_format(document, place)
+    found = _SEAL.search(text)
+    if found is None or document.get('seal') != found[1]:
+        place.damaged(
+            'the cassette has no seal at its end', cause='seal', expected='"seal" as the last line', got='none'
+        )
+    if (now := seal_of(text[: found.start()])) != found[1]:
+        place.damaged('the cassette was changed after it was written', cause='seal', expected=found[1], got=now)
+    return read_cassette(document, place)
+
+
+def seal_of(text: str) -> str:
+    """The seal of the text before the line of the seal: the first 32 hex digits of its SHA-256.
+
+    Args:
+        text: Text whose newlines are all line feeds.
+    """
+    return sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:32]
+
+
+def _written(cassette: Cassette, table: Table | None, name: str) -> str:
+    text = render({**pack_cassette(cassette, table), 'seal': ''})
+    body = text[: text.rindex('  "seal"')]
+    sealed = f'{body}  "seal": "{seal_of(body)}"\n}}\n'
+    restored = loads(sealed, name=name)
+    if _plain(restored) != _plain(cassette):
+        raise NotRestorable(
+            'the recording would not come back from its own text',
+            expected='JSON values with text keys, no NaN, and messages that are whole',
+            got='values that read back differently',
+            where=Where(cassette=name),
+        )
+    return sealed
+
+
+def _plain(cassette: Cassette) -> bytes:
+    """Everything in a cassette as bytes, the choice of the table apart."""
+    return pydantic_core.to_json(replace(cassette, wire=''), inf_nan_mode='constants')
+
+
+def _readable(text: str | bytes, place: Place, limits: Limits) -> str:
+    """See to it that a text is one, of a bearable size, with newlines all alike."""
+    if len(text) > limits.size:
+        place.damaged(
+            'the cassette is too large', cause='too-large', expected=f'at most {limits.size} bytes', got=str(len(text))
+        )
+    if isinstance(text, bytes):
+        try:
+            text = text.decode('utf-8')
+        except UnicodeDecodeError as error:
+            place.damaged(
+                'the cassette is no text',
+                cause='binary',
+                expected='UTF-8',
+                got=f'byte 0x{text[error.start]:02x} at offset {error.start}',
+            )
+    return text.replace('\r\n', '\n')
+
+
+def _parsed(text: str, place: Place) -> JsonObject:
+    """Parse the text; tell a file that a merge left behind from one that is just broken."""
+    try:
+        document = parse(text)
+    except CanonError as error:
+        if marks := _CONFLICT.search(text):
+            line = text.count('\n', 0, marks.start()) + 1
+            place.damaged(
+                'the cassette has conflict marks of a merge', cause='conflict', expected='JSON', got=f'line {line}'
+            )
+        headline = 'the cassette is empty' if error.cause == 'empty' else f'the cassette cannot be read: {error}'
+        place.damaged(headline, cause=error.cause, expected='a cassette of format ' + FORMAT)
+    if not isinstance(document, dict):
+        place.damaged('the cassette is no JSON object', expected='an object', got=kind_of(document))
+    return document
+
+
+def _check_format(document: JsonObject, place: Place) -> None:
+    named = document.get('format')
+    if named == FORMAT:
+        return
+    found = _FORMAT.match(named) if isinstance(named, str) else None
+    if found and int(found[1]) > int(FORMAT.rsplit('/', 1)[1]):
+        raise CassetteTooNew(
+            'the cassette was written by a newer version',
+            expected=FORMAT,
+            got=str(named),
+            where=place.where('format'),
+            next=('pip install --upgrade agentrun-replay',),
+        )
+    place.damaged('this is no cassette', field='format', expected=FORMAT, got=str(named))
