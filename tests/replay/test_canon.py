@@ -6,6 +6,7 @@ import pydantic_core
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from replay import canon
 from replay.canon import CanonError
 

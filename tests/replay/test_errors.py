@@ -1,6 +1,7 @@
 """Errors as facts and as text."""
 
 import pytest
+
 from replay.errors import CassetteDamaged, ReplayError, Where
 
 

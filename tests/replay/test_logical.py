@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from uuid import NAMESPACE_OID, uuid5
 
 import pytest
+
 from replay import logical
 
 

@@ -1,0 +1,105 @@
+"""The tool calls of a response and what came of them, where the next request tells it.
+
+A cassette says a tool's outcome once: in the part of the next request that carries it. Only what that part cannot tell
+(a deferral, an error, extra user content, a result that the user edited away) stands on the node itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, cast
+
+from .canon import JsonObject
+from .cassette import Node, ToolResult
+
+_KIND_OF_PART = {'tool-return': 'return', 'retry-prompt': 'retry'}
+
+
+def parts_of(message: JsonObject | None) -> list[JsonObject]:
+    """Parts of a wire message, in order; none if there is no message."""
+    return cast('list[JsonObject]', message['parts']) if message else []
+
+
+def calls_of(response: JsonObject | None) -> list[JsonObject]:
+    """Calls of function and output tools in a response, in call order. An index into them names a call."""
+    return [part for part in parts_of(response) if part['part_kind'] == 'tool-call']
+
+
+def places(calls: Sequence[JsonObject], some: Sequence[JsonObject]) -> list[int]:
+    """Find some of the calls of a response again among all of them.
+
+    Args:
+        calls: All calls of a response, in call order.
+        some: Calls out of them, with at least name and id, in any order.
+
+    Returns:
+        The index of each, in the order of `some`; equal calls get theirs in call order, unknown ones get -1.
+    """
+    free = list(range(len(calls)))
+    found: list[int] = []
+    for call in some:
+        place = next((i for i in free if _named_alike(calls[i], call)), -1)
+        if place >= 0:
+            free.remove(place)
+        found.append(place)
+    return found
+
+
+def told(response: JsonObject | None, following: JsonObject | None) -> dict[int, ToolResult]:
+    """Read the outcomes of calls off the message that follows the response.
+
+    Returns:
+        Outcomes by call index; calls that the message does not answer are absent.
+    """
+    answers = [part for part in parts_of(following) if part['part_kind'] in _KIND_OF_PART]
+    found: dict[int, ToolResult] = {}
+    for index, call in enumerate(calls_of(response)):
+        part = next((part for part in answers if _named_alike(part, call)), None)
+        if part is not None:
+            answers.remove(part)
+            kind = _KIND_OF_PART[cast('str', part['part_kind'])]
+            found[index] = ToolResult(kind=kind, content=part['content'], metadata=part.get('metadata'))
+    return found
+
+
+def results_of(response: JsonObject | None, node: Node, following: JsonObject | None) -> dict[int, ToolResult]:
+    """All outcomes that are known of the calls of a response, by call index.
+
+    Args:
+        response: The response that made the calls.
+        node: The `CallToolsNode` that ran them.
+        following: The message that was made next.
+    """
+    return {**told(response, following), **node.results}
+
+
+def untold(
+    response: JsonObject | None, following: JsonObject | None, results: Mapping[int, ToolResult]
+) -> dict[int, ToolResult]:
+    """Keep only those outcomes that the following message does not tell."""
+    known = told(response, following)
+    return {index: result for index, result in sorted(results.items()) if known.get(index) != result}
+
+
+class _HoldsRequest(Protocol):
+    """A node, recorded or being recorded."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def message(self) -> JsonObject | None: ...
+    @property
+    def then(self) -> tuple[JsonObject, ...]: ...
+
+
+def following(nodes: Sequence[_HoldsRequest]) -> JsonObject | None:
+    """The request that tells what tools gave: that of the next node, or the closing request of an `End`.
+
+    Args:
+        nodes: The nodes after the one whose calls ran, in order.
+    """
+    if not nodes:
+        return None
+    return nodes[0].message if nodes[0].kind == 'ModelRequestNode' else next(iter(nodes[0].then), None)
+
+
+def _named_alike(one: JsonObject, other: JsonObject) -> bool:
+    return one.get('tool_call_id') == other.get('tool_call_id') and one.get('tool_name') == other.get('tool_name')

@@ -1,0 +1,203 @@
+"""A run while it is being recorded: what came in, in order, and at the end the run that a cassette keeps.
+
+Outcomes are kept as they were when they arrived. Which message a node made is settled only at the end, when all of them
+are there: a message that the nodes do not account for was changed by user code on the way, and then the run's messages
+are kept as a fact beside the nodes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from .calls import calls_of, following, places, untold
+from .canon import Json, JsonObject, own
+from .cassette import Definition, Node, Raised, Run, ToolResult
+from .effects import Answered, Calls, Counted, Effect, Failed, Finish, Outcome, Request
+from .match import match_message, match_messages, merged
+
+TAKES_RESPONSE = ('CallToolsNode', 'SetFinalResult')
+"""Nodes that hold the response of the request before them."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Node:
+    """A node of a run that is being recorded."""
+
+    kind: str
+    facts: JsonObject
+    message: JsonObject | None = None
+    from_history: bool = False
+    definition: Definition | None = None
+    counted: JsonObject | None = None
+    calls: Calls | None = None
+    started: tuple[int, ...] | None = None
+    finished: tuple[int, ...] | None = None
+    results: Mapping[int, ToolResult] = field(default_factory=dict[int, ToolResult])
+    raised: Raised | None = None
+    then: tuple[JsonObject, ...] = ()
+
+
+class Draft:
+    """The recording half of a tape. The tape sees to it that calls come in an order that a run has."""
+
+    def __init__(self) -> None:
+        self._nodes: list[_Node] = []
+        self._effect: Effect | None = None
+        self._first: list[JsonObject] | None = None  # what the model was sent first
+        self._sent: list[JsonObject] = []  # what it was sent last
+        self._fresh: list[JsonObject] = []  # came since then
+        self._response: JsonObject | None = None  # answered, and not yet taken up by a node
+
+    def node(self, kind: str, facts: Mapping[str, Json]) -> None:
+        """A node is about to run."""
+        known = {name: fact for name, fact in facts.items() if fact is not None}
+        self._nodes.append(_Node(kind=kind, facts=cast('JsonObject', known)))
+        if kind in TAKES_RESPONSE:
+            self._nodes[-1].message, self._response = self._response, None
+
+    def begin(self, effect: Effect) -> None:
+        """The node that runs is about to do something."""
+        self._effect = effect
+        if isinstance(effect, Request):
+            self._ask(self._nodes[-1], effect)
+
+    def end(self, outcome: Outcome) -> None:
+        """What came of the effect that was begun last."""
+        node = self._nodes[-1]
+        match outcome:
+            case Answered(message=message):
+                run_id = message.get('run_id') or cast('JsonObject', node.message).get('run_id')
+                self._response = {**message, 'run_id': run_id}
+                self._fresh = [self._response]
+            case Counted(usage=usage):
+                node.counted = usage
+            case Failed(raised=raised):
+                node.raised = raised
+                self._fresh = []
+            case _:
+                node.calls = cast('Calls', self._effect)
+                where = places(calls_of(node.calls.response), node.calls.calls)
+                node.started = _unless_in_order(where[index] for index in outcome.started)
+                node.finished = _unless_in_order(where[index] for index in outcome.finished)
+                node.results = {where[index]: result for index, result in outcome.results.items()}
+
+    def written(self, finish: Finish, *, name: str, agent: str, facts: Mapping[str, Json]) -> Run:
+        """Put the run together, once it is over.
+
+        Args:
+            finish: How the run was left.
+            name: Name of the run.
+            agent: Name of its agent.
+            facts: Facts of the run.
+        """
+        messages = cast('list[JsonObject]', own(finish.messages))
+        history, new = messages[: finish.new_from], messages[finish.new_from :]
+        noted: JsonObject = dict(facts)
+        if not _placed(self._nodes, history, new):
+            noted.update(messages=cast('Json', messages), new_from=finish.new_from)
+            history = (self._first or history)[:-1]
+        if self._nodes and self._nodes[-1].raised is None:
+            self._nodes[-1].raised = finish.raised
+        self._keep_unheard()
+        self._keep_first_edit(history)
+        nodes = tuple(self._written_node(index) for index in range(len(self._nodes)))
+        return Run(name=name, agent=agent, history=tuple(history), nodes=nodes, facts=noted)
+
+    def _ask(self, node: _Node, effect: Request) -> None:
+        node.message = cast('JsonObject', own(effect.message))
+        node.definition = effect.definition
+        fresh = [*self._fresh, node.message]
+        live = [cast('JsonObject', own(message)) for message in effect.sent]
+        if self._first is None:
+            self._first = merged(live)
+            self._sent = list(self._first)
+        elif effect.appended and match_messages(fresh, live) is None:
+            self._sent.extend(live)
+        else:
+            expected = merged([*self._sent, *fresh])
+            self._sent = merged([*self._sent, *live] if effect.appended else live)
+            node.facts.update(_edit(expected, self._sent))
+
+    def _keep_unheard(self) -> None:
+        """A response that no node took up and no history shows (it exceeded a limit) stands on its request."""
+        if self._response is not None and not any(self._response in node.then for node in self._nodes):
+            asked = [node for node in self._nodes if node.definition is not None]
+            asked[-1].facts['response'] = self._response
+
+    def _keep_first_edit(self, history: Sequence[JsonObject]) -> None:
+        """Note where the first request was sent other messages than the run held."""
+        asked = next((node for node in self._nodes if node.definition is not None), None)
+        if asked is None or self._first is None or asked.message is None:
+            return
+        expected = merged([*history, *([] if asked.from_history else [asked.message])])
+        asked.facts.update(_edit(expected, self._first))
+
+    def _written_node(self, index: int) -> Node:
+        node = self._nodes[index]
+        response = node.calls.response if node.calls else None
+        return Node(
+            kind=node.kind,
+            message=node.message,
+            from_history=node.from_history,
+            definition=node.definition,
+            counted=node.counted,
+            started=node.started,
+            finished=node.finished,
+            results=untold(response, following(self._nodes[index + 1 :]), node.results),
+            raised=node.raised,
+            facts=node.facts,
+            then=node.then,
+        )
+
+
+def _placed(nodes: Sequence[_Node], history: Sequence[JsonObject], new: Sequence[JsonObject]) -> bool:
+    """Say of each node which of the run's messages it made.
+
+    Returns:
+        Whether the nodes account for all new messages; if not, user code changed the history on the way.
+    """
+    place = 0
+    last = history[-1] if history else None
+    for node in nodes:
+        here = new[place] if place < len(new) else None
+        if node.message is None:
+            node.message = _told_by_kind(node.kind, here, last if place == 0 else None)
+        if node.message is None:
+            continue
+        if node.message == here:
+            place += 1
+        elif place == 0 and node.message == last:
+            node.from_history = True
+        else:
+            return False
+    if nodes:
+        nodes[-1].then = tuple(new[place:])
+    return bool(nodes) or not new
+
+
+def _told_by_kind(kind: str, *messages: JsonObject | None) -> JsonObject | None:
+    """The message of a node that asked for nothing, or took up no answer: the next one if it is of the right kind."""
+    return next((one for one in messages if one is not None and one['kind'] == _MAKES.get(kind)), None)
+
+
+_MAKES = {'ModelRequestNode': 'request', 'CallToolsNode': 'response', 'SetFinalResult': 'response'}
+
+
+def _edit(expected: Sequence[JsonObject], sent: Sequence[JsonObject]) -> JsonObject:
+    """What was sent in place of what the nodes had made, as the fact of a node; nothing if it is the same."""
+    if match_messages(expected, sent) is None:
+        return {}
+    at = _common(expected, sent)
+    rest = _common(expected[at:][::-1], sent[at:][::-1])
+    insert = sent[at : len(sent) - rest]
+    return {'history_edit': {'at': at, 'drop': len(expected) - at - rest, 'insert': cast('Json', list(insert))}}
+
+
+def _common(one: Sequence[JsonObject], other: Sequence[JsonObject]) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((index for index, (old, new) in pairs if match_message(old, new)), min(len(one), len(other)))
+
+
+def _unless_in_order(indexes: Iterable[int]) -> tuple[int, ...] | None:
+    found = tuple(indexes)
+    return None if list(found) == sorted(found) else found

@@ -1,0 +1,117 @@
+"""What a run does, as plain facts: effects, what came of them, and what a tape answers.
+
+These are the wire forms: an adapter translates between them and the objects of an agent library.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .canon import JsonObject
+from .cassette import Definition, Raised, ToolResult
+from .match import Divergence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Effect: ask the model."""
+
+    message: bytes
+    """The request that the node made, as wire JSON."""
+    sent: Sequence[bytes]
+    """Messages that the model is sent, as wire JSON, oldest first: those since the last request, or all of them."""
+    appended: bool
+    """Whether all that the model was sent before still stands in front of `sent`, unchanged."""
+    definition: Definition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """Effect: count the tokens of the request that comes next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """Effect: run tool calls of a response together."""
+
+    response: JsonObject
+    """The response that made the calls."""
+    calls: Sequence[JsonObject]
+    """`tool_name` and `tool_call_id` of each; an index into them names a call in what the tape answers."""
+
+
+Effect: TypeAlias = Request | Count | Calls
+"""What a run is about to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Outcome of a request: the model's response."""
+
+    message: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Outcome of a count: usage as wire JSON."""
+
+    usage: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """Outcome of a request or count that raised."""
+
+    raised: Raised
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Outcome of a batch of calls. Indexes are places in `Calls.calls`."""
+
+    started: Sequence[int]
+    """In the order in which the calls started."""
+    finished: Sequence[int]
+    """In the order in which they ended."""
+    results: Mapping[int, ToolResult]
+
+
+Outcome: TypeAlias = Answered | Counted | Failed | Ended
+"""What came of an effect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Answer: this came of it when it was recorded."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Do:
+    """Answer: carry it out, and give `end` the token with what came of it."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Answer: the run has left its recording, here."""
+
+    divergence: Divergence
+
+
+Answer: TypeAlias = Replay | Do | Stop
+"""What to do about an effect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """How a run was left."""
+
+    messages: bytes
+    """All messages of the run as the wire JSON array that `all_messages_json()` gives."""
+    new_from: int
+    """Index of the first new one."""
+    raised: Raised | None = None
+    """The error that ended it."""

@@ -1,0 +1,195 @@
+"""A recorded run while it is being replayed: what is compared with it, and the outcomes that it gives."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from .calls import calls_of, following, places, results_of
+from .canon import Json, JsonObject, dumps, own
+from .cassette import Node, Raised, Run
+from .draft import TAKES_RESPONSE
+from .effects import Answered, Calls, Count, Counted, Effect, Ended, Failed, Finish, Outcome, Request
+from .match import (
+    ABSENT,
+    Difference,
+    first_difference,
+    match_definition,
+    match_message,
+    match_messages,
+    match_node,
+    merged,
+)
+
+
+class Playback:
+    """The replaying half of a tape.
+
+    Args:
+        recorded: The recording.
+    """
+
+    def __init__(self, recorded: Run) -> None:
+        self.recorded = recorded
+        self.at = -1
+        self._sent: list[JsonObject] = []  # what the model was sent last, as recorded
+        self._fresh: list[JsonObject] = list(recorded.history)  # came since then
+
+    @property
+    def unplayed(self) -> tuple[Node, ...]:
+        """Recorded nodes that the run has not come to, in order."""
+        return self.recorded.nodes[self.at + 1 :]
+
+    def node(self, kind: str, facts: Mapping[str, Json]) -> Difference | None:
+        """A node is about to run: is it the recorded one?"""
+        self.at += 1
+        recorded = self.recorded.nodes[self.at] if self.at < len(self.recorded.nodes) else None
+        return match_node(recorded, kind, facts)
+
+    def begin(self, effect: Effect) -> Outcome | Difference:
+        """The node that runs is about to do something: what came of it, or what differs."""
+        node = self.recorded.nodes[self.at]
+        match effect:
+            case Calls():
+                return _played(effect, node, following(self.unplayed))
+            case Count():
+                outcome = None if node.counted is None else Counted(usage=node.counted)
+            case _:
+                difference = self._compared(effect, node)
+                if difference is not None:
+                    return difference
+                response = _response_to(node, self.unplayed)
+                outcome = None if response is None else Answered(message=response)
+                self._fresh = [] if response is None else [response]
+        if outcome is None and node.raised is not None:
+            return Failed(raised=node.raised)
+        never = Difference(cause='order', field=type(effect).__name__.lower(), recorded=ABSENT, live='asked for')
+        return outcome or never
+
+    def finish(self, finish: Finish) -> tuple[int, Difference] | None:
+        """The run is over: compare what it ended with, its error and then its messages, byte for byte.
+
+        Returns:
+            Index of the node at which they differ first, and what differs; None if they are equal.
+        """
+        return _difference_at_end(self.recorded, finish)
+
+    def _compared(self, effect: Request, node: Node) -> Difference | None:
+        """Compare a request with the recorded one, at the cost of what is new in it."""
+        found = self._compared_messages(effect, node)
+        if node.definition is None:
+            return found
+        changed = match_definition(node.definition, effect.definition)
+        # Instructions stand in message and definition; the definition says best what happened.
+        return changed if found is None or (changed is not None and changed.cause == 'instructions') else found
+
+    def _compared_messages(self, effect: Request, node: Node) -> Difference | None:
+        fresh = [*self._fresh, *([] if node.message is None or node.from_history else [node.message])]
+        edit = cast('JsonObject | None', node.facts.get('history_edit'))
+        if edit is None and effect.appended and _same_bytes(fresh, effect.sent):
+            self._sent.extend(fresh)
+            return None
+        live = _parsed(effect.sent)
+        if edit is None and effect.appended and self._sent:
+            first = len(self._sent)
+            self._sent.extend(fresh)
+            return match_messages(fresh, live, first=first)
+        live = merged([*self._sent, *live] if effect.appended else live)
+        self._sent = _edited(merged([*self._sent, *fresh]), edit)
+        return match_messages(self._sent, live)
+
+
+def all_messages(run: Run) -> list[JsonObject]:
+    """All messages that a run ended with; those of its nodes, unless user code changed what had been there before."""
+    return cast('list[JsonObject]', run.facts['messages']) if 'messages' in run.facts else run.messages
+
+
+def new_from(run: Run) -> int:
+    """Index of the first new message of a run among all of them."""
+    return cast('int', run.facts.get('new_from', len(run.history)))
+
+
+def _parsed(messages: Sequence[bytes]) -> list[JsonObject]:
+    return [cast('JsonObject', own(message)) for message in messages]
+
+
+def _same_bytes(recorded: Sequence[JsonObject], live: Sequence[bytes]) -> bool:
+    return len(recorded) == len(live) and all(map(_equal_bytes, recorded, live))
+
+
+def _equal_bytes(recorded: JsonObject, live: bytes) -> bool:
+    return dumps(recorded) == live
+
+
+def _response_to(node: Node, later: Sequence[Node]) -> JsonObject | None:
+    """The answer to a node's request: the message of the next node, or kept here where no node took it up."""
+    if 'response' in node.facts:
+        return cast('JsonObject', node.facts['response'])
+    if node.then:
+        return node.then[0]
+    return later[0].message if later and later[0].kind in TAKES_RESPONSE and node.raised is None else None
+
+
+def _played(effect: Calls, node: Node, following: JsonObject | None) -> Ended:
+    """The recorded batch in the indexes of the live one."""
+    results = results_of(effect.response, node, following)
+    index_of = {place: index for index, place in enumerate(places(calls_of(effect.response), effect.calls))}
+
+    def live(recorded: Sequence[int] | None) -> list[int]:
+        order = sorted(index_of) if recorded is None else recorded
+        return [index_of[place] for place in order if place in index_of]
+
+    return Ended(
+        started=live(node.started),
+        finished=live(node.finished),
+        results={index_of[place]: result for place, result in results.items() if place in index_of},
+    )
+
+
+def _edited(messages: list[JsonObject], edit: JsonObject | None) -> list[JsonObject]:
+    if edit is None:
+        return messages
+    at, drop = cast('int', edit['at']), cast('int', edit['drop'])
+    return [*messages[:at], *cast('list[JsonObject]', edit['insert']), *messages[at + drop :]]
+
+
+def _difference_at_end(recorded: Run, finish: Finish) -> tuple[int, Difference] | None:
+    last = len(recorded.nodes) - 1
+    old, new = (recorded.nodes[-1].raised if recorded.nodes else None), finish.raised
+    if (old and old.type) != (new and new.type):
+        return last, Difference(cause='error', field='raised', recorded=_named(old), live=_named(new))
+    expected = all_messages(recorded)
+    begin = new_from(recorded)
+    if finish.new_from == begin and dumps(cast('Json', expected)) == finish.messages:
+        return None
+    live = cast('list[JsonObject]', own(finish.messages))
+    if finish.new_from != begin or len(live) != len(expected):
+        changed = Difference(
+            cause='history',
+            field='new_messages',
+            recorded=f'{len(expected) - begin} of {len(expected)} messages',
+            live=f'{len(live) - finish.new_from} of {len(live)} messages',
+        )
+        return last, changed
+    for index, (was, now) in enumerate(zip(expected, live, strict=True)):
+        found = match_message(was, now) or (_strictly(was, now) if index >= begin else None)
+        if found is not None:
+            return node_of_message(recorded, index), found
+    return None
+
+
+def _strictly(recorded: JsonObject, live: JsonObject) -> Difference | None:
+    found = first_difference(recorded, live)
+    return found and Difference(cause='history', field=found[0], recorded=found[1], live=found[2])
+
+
+def _named(raised: Raised | None) -> Json:
+    return ABSENT if raised is None else f'{raised.type}: {raised.message}'
+
+
+def node_of_message(run: Run, index: int) -> int:
+    """Index of the node that made a message of `all_messages`; handed-in messages belong to the first node."""
+    made: list[int] = []
+    for at, node in enumerate(run.nodes):
+        own_message = node.message is not None and not node.from_history
+        made.extend([at] * (own_message + len(node.then)))
+    place = index - new_from(run)
+    return made[place] if 0 <= place < len(made) else 0 if place < 0 else len(run.nodes) - 1

@@ -1,0 +1,240 @@
+"""The machine of record and replay: one tape per run.
+
+A tape is told what the run is about to do and answers what to do about it: replay this outcome, do it and tell what
+came of it, or stop, because the run does something else than its recording. It holds no clock, no disk, no agent
+library and never waits, so a test is "feed, look". Tapes of different runs know nothing of each other: runs may
+interleave freely.
+
+Two rules hold. What may come when is a table (`_NEXT`); anything else is one error that names state and event. And
+once a tape has diverged it stays diverged: it gives the same answer to whatever comes, so that no retry or
+`except Exception` in between can make a run go on as if nothing had been wrong.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Literal, TypeAlias, cast
+
+from .canon import Json, JsonObject
+from .cassette import Node, Raised, Run
+from .draft import Draft
+from .effects import (
+    Answer,
+    Answered,
+    Calls,
+    Count,
+    Counted,
+    Do,
+    Effect,
+    Ended,
+    Failed,
+    Finish,
+    Outcome,
+    Replay,
+    Request,
+    Stop,
+)
+from .errors import ReplayError
+from .match import Difference, Divergence, locate
+from .playback import Playback
+
+Mode: TypeAlias = Literal['none', 'once', 'rewrite']
+"""What to do with a request that the cassette has, or lacks."""
+
+
+class Found(Enum):
+    """What is there for a run that starts."""
+
+    RECORDED = 'recorded'
+    """The cassette holds a recording of the run."""
+    LACKING = 'lacking'
+    """There is a cassette, without a recording of this run."""
+    NO_CASSETTE = 'no cassette'
+    """There is no cassette at all."""
+
+
+class Action(Enum):
+    """What to do with a run that starts."""
+
+    REPLAY = 'replay'
+    RECORD = 'record'
+    REFUSE = 'refuse'
+
+
+MODES: Mapping[Mode, Mapping[Found, Action]] = {
+    'none': {Found.RECORDED: Action.REPLAY, Found.LACKING: Action.REFUSE, Found.NO_CASSETTE: Action.REFUSE},
+    'once': {Found.RECORDED: Action.REPLAY, Found.LACKING: Action.REFUSE, Found.NO_CASSETTE: Action.RECORD},
+    'rewrite': {Found.RECORDED: Action.RECORD, Found.LACKING: Action.RECORD, Found.NO_CASSETTE: Action.RECORD},
+}
+"""The record modes. No mode keeps the recording of a failed test as accepted; that is decided when a session ends."""
+
+
+class TapeError(ReplayError):
+    """Something came in an order that no run has: a fault of the adapter, never of a recording.
+
+    Args:
+        state: What the tape was in the middle of.
+        event: What came.
+        node: Kind of the node that ran last.
+    """
+
+    def __init__(self, state: str, event: str, *, node: str = '') -> None:
+        place = f'{state} ({node})' if node else state
+        super().__init__(f'{event} cannot come while the tape is {place}', expected=_expected(state), got=event)
+        self.state = state
+        self.event = event
+
+
+# The protocol, state x event -> state. `begin` leaves the state alone if the answer is no `Do`.
+_NEXT: Mapping[str, Mapping[str, str]] = {
+    'new': {'node': 'in a node', 'finish': 'over'},
+    'in a node': {'node': 'in a node', 'begin': 'doing', 'finish': 'over'},
+    'doing': {'end': 'in a node', 'finish': 'over'},
+    'over': {},
+}
+
+# Which node may ask for which effect, and which outcome answers it.
+_NODE_OF: Mapping[type[Effect], str] = {Request: 'ModelRequestNode', Count: 'ModelRequestNode', Calls: 'CallToolsNode'}
+_OUTCOMES_OF: Mapping[type[Effect], tuple[type[Outcome], ...]] = {
+    Request: (Answered, Failed),
+    Count: (Counted, Failed),
+    Calls: (Ended,),
+}
+
+
+def _expected(state: str) -> str:
+    return ' or '.join(_NEXT[state]) or 'nothing'
+
+
+class Tape:
+    """Record or replay one run.
+
+    Call `node` for each node, `begin` and (after a `Do`) `end` for each effect in it, `finish` last. A recording is
+    then in `run`; what a replay left out is in `unplayed`, what it did otherwise in `divergence`.
+
+    Args:
+        name: Name of the run.
+        agent: Name of its agent.
+        recorded: The recording to replay; None to record.
+        facts: Facts of the run to write into the recording.
+    """
+
+    def __init__(self, *, name: str, agent: str, recorded: Run | None = None, facts: JsonObject | None = None) -> None:
+        self.name = name
+        self.agent = agent
+        self.run: Run | None = recorded
+        self.divergence: Divergence | None = None
+        self.raised: Raised | None = None
+        self.state = 'new'
+        self.at = -1
+        self.requests = 0
+        self._facts = facts or {}
+        self._playback = None if recorded is None else Playback(recorded)
+        self._draft = Draft()
+        self._kind = ''
+        self._token = 0
+        self._effect: Effect | None = None
+
+    # -- query
+
+    @property
+    def replaying(self) -> bool:
+        """Whether the tape replays; otherwise it records."""
+        return self._playback is not None
+
+    @property
+    def unplayed(self) -> tuple[Node, ...]:
+        """Recorded nodes that the run has not come to, in order; none while recording."""
+        return self._playback.unplayed if self._playback else ()
+
+    # -- feed
+
+    def node(self, kind: str, **facts: Json) -> Stop | None:
+        """Tell that a node is about to run, or that the run came to its `End`.
+
+        Args:
+            kind: Class name of the node.
+            facts: What no message of the node tells.
+
+        Returns:
+            None, or where the run left its recording.
+
+        Raises:
+            TapeError: If an effect is being done, or the run is over.
+        """
+        self._advance('node')
+        self.at += 1
+        self._kind = kind
+        if self._playback is None:
+            self._draft.node(kind, facts)
+        else:
+            self._compare(self._playback.node(kind, facts))
+        return None if self.divergence is None else Stop(divergence=self.divergence)
+
+    def begin(self, effect: Effect) -> Answer:
+        """Tell what the run is about to do.
+
+        Returns:
+            `Replay` with the outcome, `Do` with a token for `end`, or `Stop` where the run left its recording.
+
+        Raises:
+            TapeError: If no such effect can come now.
+        """
+        if 'begin' not in _NEXT[self.state] or self._kind != _NODE_OF[type(effect)]:
+            raise TapeError(self.state, f'begin of {type(effect).__name__}', node=self._kind)
+        self.requests += isinstance(effect, Request)
+        if self.divergence is not None:
+            return Stop(divergence=self.divergence)
+        if self._playback is not None:
+            found = self._playback.begin(effect)
+            stop = self._compare(found) if isinstance(found, Difference) else None
+            return stop or Replay(outcome=cast('Outcome', found))
+        self._draft.begin(effect)
+        self._advance('begin')
+        self._effect = effect
+        self._token += 1
+        return Do(token=self._token)
+
+    def end(self, token: int, outcome: Outcome) -> None:
+        """Tell what came of an effect that the tape asked to be done.
+
+        Raises:
+            TapeError: If that effect is not being done, or has no such outcome.
+        """
+        event = f'end of effect {token} with {type(outcome).__name__}'
+        effect = self._effect
+        if effect is not None and (token != self._token or not isinstance(outcome, _OUTCOMES_OF[type(effect)])):
+            raise TapeError(self.state, event, node=self._kind)
+        self._advance('end')
+        self._effect = None
+        self._draft.end(outcome)
+
+    def finish(self, finish: Finish) -> None:
+        """Tell how the run was left. After that `run`, `unplayed` and `divergence` are final.
+
+        Raises:
+            TapeError: If the run is over already.
+        """
+        self._advance('finish')
+        self.raised = finish.raised
+        if self._playback is None:
+            self.run = self._draft.written(finish, name=self.name, agent=self.agent, facts=self._facts)
+        elif self.divergence is None and not self.unplayed:
+            found = self._playback.finish(finish)
+            if found is not None:
+                self._compare(found[1], at=found[0])
+
+    # -- private
+
+    def _advance(self, event: str) -> None:
+        if event not in _NEXT[self.state]:
+            raise TapeError(self.state, event, node=self._kind)
+        self.state = _NEXT[self.state][event]
+
+    def _compare(self, difference: Difference | None, *, at: int | None = None) -> Stop | None:
+        """Take note of the first difference, and stay with it."""
+        if self.divergence is None and difference is not None:
+            at = self.at if at is None else at
+            nodes = self.run.nodes if self.run else ()
+            kind = nodes[at].kind if at < len(nodes) else self._kind
+            self.divergence = locate(difference, run=self.name, agent=self.agent, node=at, kind=kind)
+        return None if self.divergence is None else Stop(divergence=self.divergence)

@@ -1,0 +1,44 @@
+from replay.calls import calls_of, following, parts_of, places, results_of, told, untold
+from replay.cassette import Node, ToolResult
+from tests.replay.wire import answered, asked, call, retry, returned, text, user
+
+RESPONSE = answered(text(), call(id='c1'), call('jump', id='c2'))
+
+
+def test_calls_are_the_tool_call_parts_in_order():
+    assert [part['tool_call_id'] for part in calls_of(RESPONSE)] == ['c1', 'c2']
+    assert parts_of(None) == []
+
+
+def test_calls_are_found_again_by_name_and_id():
+    made = calls_of(answered(call(id='a'), call(id='a'), call(id='b')))
+    assert places(made, [call(id='b'), call(id='a'), call(id='a'), call(id='z')]) == [2, 0, 1, -1]
+
+
+def test_the_next_request_tells_returns_and_retries():
+    request = asked(returned(5, metadata={'m': 1}), retry('No.', 'jump', 'c2'), user())
+    assert told(RESPONSE, request) == {
+        0: ToolResult(kind='return', content=5, metadata={'m': 1}),
+        1: ToolResult(kind='retry', content='No.'),
+    }
+
+
+def test_what_the_next_request_does_not_tell_is_kept():
+    request = asked(returned(5))
+    deferred = ToolResult(kind='external')
+    results = {1: deferred, 0: ToolResult(kind='return', content=5)}
+    assert untold(RESPONSE, request, results) == {1: deferred}
+    assert results_of(RESPONSE, Node(kind='CallToolsNode', results={1: deferred}), request) == results
+
+
+def test_equal_calls_get_their_answers_in_order():
+    response = answered(call(), call())
+    assert [result.content for result in told(response, asked(returned(1), returned(2))).values()] == [1, 2]
+
+
+def test_the_following_request_is_that_of_the_next_node_or_the_closing_one():
+    message = asked(returned())
+    assert following([]) is None
+    assert following([Node(kind='ModelRequestNode', message=message)]) is message
+    assert following([Node(kind='End', then=(message,))]) is message
+    assert following([Node(kind='End')]) is None
