@@ -4,12 +4,13 @@ Whatever a user hands over (a tool, an output function, a validator, a prompt fu
 are awaited where they are; sync functions run in a worker thread, so that one that blocks does not stop the event loop.
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from anyio import to_thread
 from typing_extensions import TypeIs
 
 __all__ = ('call_function', 'is_async_callable', 'run_in_thread')
@@ -32,6 +33,8 @@ async def run_in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -
 
     A cancelled caller waits for the thread to end: a running function cannot be stopped from outside.
     """
+    from anyio import to_thread
+
     return await to_thread.run_sync(functools.partial(function, *args, **kwargs))
 
 

@@ -9,8 +9,10 @@ docstring with sections is taken whole as the description of the function, and p
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+from ._records import full_repr, lean_dataclass
 
 if TYPE_CHECKING:
     from griffe import DocstringReturn, DocstringSection
@@ -24,7 +26,7 @@ DocstringFormat: TypeAlias = Literal['google', 'numpy', 'sphinx', 'auto']
 _Style: TypeAlias = Literal['google', 'numpy', 'sphinx']
 
 
-@dataclass(slots=True)
+@lean_dataclass(show=full_repr)
 class Descriptions:
     """What a docstring says."""
 

@@ -4,10 +4,12 @@ The schema has to be pydantic-ai 1.38's to the byte, so it is built with the par
 of which pydantic keeps private. They are all named in this file.
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import field, is_dataclass
 from inspect import Parameter, Signature
 from types import GenericAlias
 from typing import Any, get_origin
@@ -17,7 +19,6 @@ from pydantic._internal._config import ConfigWrapper
 from pydantic._internal._decorators import DecoratorInfos
 from pydantic._internal._generate_schema import GenerateSchema
 from pydantic._internal._typing_extra import get_function_type_hints
-from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import SchemaValidator, core_schema
 from typing_extensions import is_typeddict
@@ -25,13 +26,14 @@ from typing_extensions import is_typeddict
 from ._callables import call_function, is_async_callable
 from ._docstrings import Descriptions, DocstringFormat, read_docstring
 from ._json_schema import ObjectJsonSchema, check_object_json_schema
+from ._records import full_repr, lean_dataclass
 from ._run_context import RunContext
 from .exceptions import UserError
 
 __all__ = ('FunctionSchema', 'callable_name', 'function_schema', 'is_model_like', 'takes_run_context')
 
 
-@dataclass(kw_only=True)
+@lean_dataclass(kw_only=True, show=full_repr)
 class FunctionSchema:
     """A function that can be described to a model and called with what the model sends."""
 
@@ -159,6 +161,8 @@ class _Parameters:
         self._fields[parameter.name] = self._field(parameter, annotation)
 
     def _field(self, parameter: Parameter, annotation: Any) -> core_schema.TypedDictField:
+        from pydantic.fields import FieldInfo  # loads a dozen milliseconds' worth of modules
+
         required = parameter.default is Parameter.empty
         if required:
             info = FieldInfo.from_annotation(annotation)

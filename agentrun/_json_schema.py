@@ -3,6 +3,8 @@
 All functions leave their arguments as they are and keep the order of keys, which is part of what a model is sent.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 

@@ -3,15 +3,17 @@
 One is made for every node and derived for every tool call; `_records.changed` derives cheaply.
 """
 
-import dataclasses
+from __future__ import annotations
+
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import field
 from typing import Any, Generic, Protocol
 
 from typing_extensions import TypeVar
 
-from ._records import no_defaults_repr
+from ._records import lean_dataclass
 from .messages import ModelMessage, UserContent
 from .profiles import ModelProfile
 from .settings import ModelSettings
@@ -57,7 +59,7 @@ class RunModel(Protocol):
         ...
 
 
-@dataclasses.dataclass(repr=False, kw_only=True)
+@lean_dataclass(kw_only=True)
 class RunContext(Generic[RunContextAgentDepsT]):
     """Information about the current call.
 
@@ -72,11 +74,11 @@ class RunContext(Generic[RunContextAgentDepsT]):
     """Usage of the run so far: the run's own object, which goes on counting."""
     prompt: str | Sequence[UserContent] | None = None
     """The user prompt that the run was started with."""
-    messages: list[ModelMessage] = dataclasses.field(default_factory=list['ModelMessage'])
+    messages: list[ModelMessage] = field(default_factory=list['ModelMessage'])
     """The messages of the run so far, oldest first: the run's own list."""
     validation_context: Any = None
     """Pydantic's validation context for tool arguments and outputs."""
-    retries: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
+    retries: dict[str, int] = field(default_factory=dict[str, int])
     """Retries so far by tool name; only tools that failed in the step before."""
     tool_call_id: str | None = None
     """Id of the tool call; None outside of one."""
@@ -99,8 +101,6 @@ class RunContext(Generic[RunContextAgentDepsT]):
     def last_attempt(self) -> bool:
         """Whether a failure now is the last: no retry is left after this one."""
         return self.retry == self.max_retries
-
-    __repr__ = no_defaults_repr
 
 
 _current: ContextVar[RunContext[Any] | None] = ContextVar('agentrun.current_run_context', default=None)

@@ -5,6 +5,8 @@ sync and run nothing of the user's but validators; `execute` runs the tool. Ever
 its outcome came from.
 """
 
+from __future__ import annotations
+
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -60,7 +62,7 @@ class ToolManager(Generic[AgentDepsT]):
         finally:
             _sequential.reset(token)
 
-    async def for_run_step(self, ctx: RunContext[AgentDepsT]) -> 'ToolManager[AgentDepsT]':
+    async def for_run_step(self, ctx: RunContext[AgentDepsT]) -> ToolManager[AgentDepsT]:
         """Return the manager of the step that `ctx` belongs to: this one, if it is that step's.
 
         The tools that failed in this step start the next one with one retry more, all others with none.

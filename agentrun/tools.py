@@ -1,12 +1,14 @@
 """Tools: what a model may call, how it is told of them, and calls whose answer comes from outside of the run."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, field
 from typing import Annotated, Any, Concatenate, Generic, Literal, Self, TypeAlias, cast
 
-from pydantic import Discriminator, Tag
+import pydantic
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import SchemaValidator, core_schema
+from pydantic_core import CoreSchema, SchemaValidator, core_schema
 from typing_extensions import ParamSpec, TypeVar
 
 from ._callables import is_async_callable
@@ -14,7 +16,7 @@ from ._docstrings import DocstringFormat
 from ._function_schema import FunctionSchema, callable_name
 from ._function_schema import function_schema as make_function_schema
 from ._json_schema import GenerateToolJsonSchema, ObjectJsonSchema
-from ._records import no_defaults_repr
+from ._records import full_repr, lean_dataclass, told_apart_by
 from ._run_context import AgentDepsT, RunContext
 from .builtin_tools import AbstractBuiltinTool
 from .exceptions import ModelRetry
@@ -87,7 +89,7 @@ ToolKind: TypeAlias = Literal['function', 'output', 'external', 'unapproved']
 """Kind of a tool: see `ToolDefinition.kind`."""
 
 
-@dataclass(repr=False, kw_only=True)
+@lean_dataclass(kw_only=True)
 class ToolDefinition:
     """What a model is told of a tool, function tool or output tool."""
 
@@ -120,14 +122,12 @@ class ToolDefinition:
         """Whether a call is not answered in the run that makes it."""
         return self.kind in {'external', 'unapproved'}
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(init=False)
+@lean_dataclass(init=False, show=full_repr)
 class Tool(Generic[ToolAgentDepsT]):
     """A function that models may call, and what they are told of it."""
 
-    function: 'ToolFuncEither[ToolAgentDepsT]'
+    function: ToolFuncEither[ToolAgentDepsT]
     takes_ctx: bool
     max_retries: int | None
     name: str
@@ -145,7 +145,7 @@ class Tool(Generic[ToolAgentDepsT]):
 
     def __init__(
         self,
-        function: 'ToolFuncEither[ToolAgentDepsT]',
+        function: ToolFuncEither[ToolAgentDepsT],
         *,
         takes_ctx: bool | None = None,
         max_retries: int | None = None,
@@ -263,7 +263,7 @@ class Tool(Generic[ToolAgentDepsT]):
         return await self.prepare(ctx, self.tool_def)
 
 
-@dataclass(kw_only=True)
+@lean_dataclass(kw_only=True, show=full_repr)
 class DeferredToolRequests:
     """Calls that a run leaves to be answered: an output of the run, if it is among the agent's output types.
 
@@ -278,7 +278,7 @@ class DeferredToolRequests:
     """What tools left for whoever answers, by tool call id."""
 
 
-@dataclass(kw_only=True)
+@lean_dataclass(kw_only=True, show=full_repr)
 class ToolApproved:
     """The call may run."""
 
@@ -287,7 +287,7 @@ class ToolApproved:
     kind: Literal['tool-approved'] = 'tool-approved'
 
 
-@dataclass
+@lean_dataclass(show=full_repr)
 class ToolDenied:
     """The call may not run."""
 
@@ -295,6 +295,22 @@ class ToolDenied:
     """What the model is told."""
     _: KW_ONLY
     kind: Literal['tool-denied'] = 'tool-denied'
+
+
+DeferredToolApprovalResult: TypeAlias = Annotated[ToolApproved | ToolDenied, told_apart_by('kind')]
+"""Answer to a call that a person had to agree to."""
+
+
+class _ByKindOfResult:
+    """Marks the union of results: by their kind, whatever the field is called. Late, as `told_apart_by` is."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: pydantic.GetCoreSchemaHandler) -> CoreSchema:
+        results = (
+            Annotated[ToolReturn, pydantic.Tag('tool-return')]
+            | Annotated[ModelRetry, pydantic.Tag('model-retry')]
+            | Annotated[RetryPromptPart, pydantic.Tag('retry-prompt')]
+        )
+        return handler.generate_schema(Annotated[results, pydantic.Discriminator(_result_kind)])
 
 
 def _result_kind(value: Any) -> str | None:
@@ -305,22 +321,14 @@ def _result_kind(value: Any) -> str | None:
     return getattr(value, 'kind', getattr(value, 'part_kind', None))
 
 
-DeferredToolApprovalResult: TypeAlias = Annotated[ToolApproved | ToolDenied, Discriminator('kind')]
-"""Answer to a call that a person had to agree to."""
-
-DeferredToolCallResult: TypeAlias = Annotated[
-    Annotated[ToolReturn, Tag('tool-return')]
-    | Annotated[ModelRetry, Tag('model-retry')]
-    | Annotated[RetryPromptPart, Tag('retry-prompt')],
-    Discriminator(_result_kind),
-]
+DeferredToolCallResult: TypeAlias = Annotated[ToolReturn | ModelRetry | RetryPromptPart, _ByKindOfResult()]
 """Answer to a call that needed a result; any other value counts as a `ToolReturn` of it."""
 
 DeferredToolResult: TypeAlias = DeferredToolApprovalResult | DeferredToolCallResult
 """Answer to a deferred call of either kind."""
 
 
-@dataclass(kw_only=True)
+@lean_dataclass(kw_only=True, show=full_repr)
 class DeferredToolResults:
     """Answers to the `DeferredToolRequests` of an earlier run, by tool call id."""
 

@@ -3,15 +3,17 @@
 The second kind stand here because every toolset can make them of itself: `toolset.prefixed('a').filtered(f)`.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Generic, Literal, Protocol, Self, TypeAlias
 
 from pydantic_core import SchemaValidator
 from typing_extensions import override
 
-from agentrun._records import changed
+from agentrun._records import changed, full_repr, lean_dataclass
 from agentrun._run_context import AgentDepsT, RunContext
 from agentrun.exceptions import ApprovalRequired, UserError
 from agentrun.tools import ToolDefinition, ToolsPrepareFunc
@@ -49,11 +51,11 @@ class SchemaValidatorProt(Protocol):
         ...
 
 
-@dataclass(kw_only=True)
+@lean_dataclass(kw_only=True, show=full_repr)
 class ToolsetTool(Generic[AgentDepsT]):
     """A tool as a toolset offers it in one step."""
 
-    toolset: 'AbstractToolset[AgentDepsT]'
+    toolset: AbstractToolset[AgentDepsT]
     """The toolset that offers it; named in errors."""
     tool_def: ToolDefinition
     """What the model is told."""
@@ -111,31 +113,31 @@ class AbstractToolset(ABC, Generic[AgentDepsT]):
             What the tool returned.
         """
 
-    def apply(self, visitor: 'Callable[[AbstractToolset[AgentDepsT]], None]') -> None:
+    def apply(self, visitor: Callable[[AbstractToolset[AgentDepsT]], None]) -> None:
         """Show each toolset that lists tools of its own to `visitor`; toolsets around toolsets are passed through."""
         visitor(self)
 
     def visit_and_replace(
-        self, visitor: 'Callable[[AbstractToolset[AgentDepsT]], AbstractToolset[AgentDepsT]]'
-    ) -> 'AbstractToolset[AgentDepsT]':
+        self, visitor: Callable[[AbstractToolset[AgentDepsT]], AbstractToolset[AgentDepsT]]
+    ) -> AbstractToolset[AgentDepsT]:
         """Copy the whole with each toolset that lists tools of its own replaced by what `visitor` makes of it."""
         return visitor(self)
 
     def filtered(
         self, filter_func: Callable[[RunContext[AgentDepsT], ToolDefinition], bool]
-    ) -> 'FilteredToolset[AgentDepsT]':
+    ) -> FilteredToolset[AgentDepsT]:
         """Make a toolset of the tools that `filter_func` says yes to, asked at each step."""
         return FilteredToolset(self, filter_func)
 
-    def prefixed(self, prefix: str) -> 'PrefixedToolset[AgentDepsT]':
+    def prefixed(self, prefix: str) -> PrefixedToolset[AgentDepsT]:
         """Make a toolset of the same tools, named `<prefix>_<name>`."""
         return PrefixedToolset(self, prefix)
 
-    def prepared(self, prepare_func: ToolsPrepareFunc[AgentDepsT]) -> 'PreparedToolset[AgentDepsT]':
+    def prepared(self, prepare_func: ToolsPrepareFunc[AgentDepsT]) -> PreparedToolset[AgentDepsT]:
         """Make a toolset whose definitions go through `prepare_func` at each step."""
         return PreparedToolset(self, prepare_func)
 
-    def renamed(self, name_map: dict[str, str]) -> 'RenamedToolset[AgentDepsT]':
+    def renamed(self, name_map: dict[str, str]) -> RenamedToolset[AgentDepsT]:
         """Make a toolset with some tools renamed; `name_map` gives the old name for each new one."""
         return RenamedToolset(self, name_map)
 
@@ -144,7 +146,7 @@ class AbstractToolset(ABC, Generic[AgentDepsT]):
         approval_required_func: Callable[[RunContext[AgentDepsT], ToolDefinition, dict[str, Any]], bool] = (
             lambda _ctx, _tool_def, _tool_args: True
         ),
-    ) -> 'ApprovalRequiredToolset[AgentDepsT]':
+    ) -> ApprovalRequiredToolset[AgentDepsT]:
         """Make a toolset in which a person has to agree to the calls that the function says yes to; by default all."""
         return ApprovalRequiredToolset(self, approval_required_func)
 
@@ -152,7 +154,7 @@ class AbstractToolset(ABC, Generic[AgentDepsT]):
 _Toolset: TypeAlias = AbstractToolset[AgentDepsT]
 
 
-@dataclass
+@lean_dataclass(show=full_repr)
 class WrapperToolset(AbstractToolset[AgentDepsT]):
     """A toolset around another one, which it leaves as it is: the base of those that do not."""
 
@@ -198,7 +200,7 @@ class WrapperToolset(AbstractToolset[AgentDepsT]):
         return replace(self, wrapped=self.wrapped.visit_and_replace(visitor))
 
 
-@dataclass
+@lean_dataclass(show=full_repr)
 class FilteredToolset(WrapperToolset[AgentDepsT]):
     """A toolset that offers some of another one's tools."""
 
@@ -211,7 +213,7 @@ class FilteredToolset(WrapperToolset[AgentDepsT]):
         return {name: tool for name, tool in tools.items() if self.filter_func(ctx, tool.tool_def)}
 
 
-@dataclass
+@lean_dataclass(show=full_repr)
 class PrefixedToolset(WrapperToolset[AgentDepsT]):
     """A toolset that puts a prefix before the names of another one's tools."""
 
@@ -236,7 +238,7 @@ class PrefixedToolset(WrapperToolset[AgentDepsT]):
         return await super().call_tool(original, tool_args, changed(ctx, tool_name=original), _named(tool, original))
 
 
-@dataclass
+@lean_dataclass(show=full_repr)
 class RenamedToolset(WrapperToolset[AgentDepsT]):
     """A toolset that gives some of another one's tools new names."""
 
@@ -262,7 +264,7 @@ class RenamedToolset(WrapperToolset[AgentDepsT]):
         return await super().call_tool(original, tool_args, changed(ctx, tool_name=original), _named(tool, original))
 
 
-@dataclass
+@lean_dataclass(show=full_repr)
 class PreparedToolset(WrapperToolset[AgentDepsT]):
     """A toolset whose definitions go through a function at each step."""
 
@@ -287,7 +289,7 @@ class PreparedToolset(WrapperToolset[AgentDepsT]):
         return {name: changed(tools[name], tool_def=tool_def) for name, tool_def in by_name.items()}
 
 
-@dataclass
+@lean_dataclass(show=full_repr)
 class ApprovalRequiredToolset(WrapperToolset[AgentDepsT]):
     """A toolset in which a person has to agree to some calls before they run."""
 

@@ -1,25 +1,29 @@
 """Several toolsets as one, and a toolset whose calls somebody else answers."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from dataclasses import field, replace
+from typing import TYPE_CHECKING, Any, Self
 
-import anyio
 from pydantic_core import SchemaValidator, core_schema
 from typing_extensions import deprecated, override
 
-from agentrun._records import changed
+from agentrun._records import changed, full_repr, lean_dataclass
 from agentrun._run_context import AgentDepsT, RunContext
 from agentrun.exceptions import UserError
 from agentrun.tools import ToolDefinition
 
 from ._abstract import AbstractToolset, ToolsetTool
 
+if TYPE_CHECKING:
+    import anyio
+
 __all__ = ('CombinedToolset', 'DeferredToolset', 'ExternalToolset')
 
 
-@dataclass(kw_only=True)
+@lean_dataclass(kw_only=True, show=full_repr)
 class _CombinedTool(ToolsetTool[AgentDepsT]):
     """A tool with where it comes from."""
 
@@ -27,14 +31,14 @@ class _CombinedTool(ToolsetTool[AgentDepsT]):
     source_tool: ToolsetTool[AgentDepsT]
 
 
-@dataclass
+@lean_dataclass(show=full_repr)
 class CombinedToolset(AbstractToolset[AgentDepsT]):
     """Several toolsets as one. Their tools stand in the order of the toolsets; a name may occur once."""
 
     toolsets: Sequence[AbstractToolset[AgentDepsT]]
-    _lock: anyio.Lock = field(init=False, repr=False, compare=False, default_factory=anyio.Lock)
+    _lock: anyio.Lock | None = field(init=False, repr=False, compare=False, default=None)
     _entered: int = field(init=False, repr=False, compare=False, default=0)
-    _exit_stack: AsyncExitStack = field(init=False, repr=False, compare=False, default_factory=AsyncExitStack)
+    _exit_stack: AsyncExitStack | None = field(init=False, repr=False, compare=False, default=None)
 
     @property
     @override
@@ -48,21 +52,36 @@ class CombinedToolset(AbstractToolset[AgentDepsT]):
 
     @override
     async def __aenter__(self) -> Self:
-        async with self._lock:
-            if self._entered == 0:
-                async with AsyncExitStack() as stack:
-                    for toolset in self.toolsets:
-                        await stack.enter_async_context(toolset)
-                    self._exit_stack = stack.pop_all()
-            self._entered += 1
+        """Enter all toolsets, in order; only the first of several runs that share them does."""
+        if self._lasting():
+            async with self._locked():
+                if self._entered == 0:
+                    async with AsyncExitStack() as stack:
+                        for toolset in self._lasting():
+                            await stack.enter_async_context(toolset)
+                        self._exit_stack = stack.pop_all()
+                self._entered += 1
         return self
 
     @override
     async def __aexit__(self, *args: object) -> bool | None:
-        async with self._lock:
-            self._entered -= 1
-            if self._entered == 0:
-                await self._exit_stack.aclose()
+        if self._lasting():
+            async with self._locked():
+                self._entered -= 1
+                if self._entered == 0 and self._exit_stack is not None:
+                    await self._exit_stack.aclose()
+                    self._exit_stack = None
+
+    def _lasting(self) -> list[AbstractToolset[AgentDepsT]]:
+        """Find the toolsets that do something on being entered: most do not, and then nothing needs to be awaited."""
+        return [toolset for toolset in self.toolsets if type(toolset).__aenter__ is not AbstractToolset.__aenter__]
+
+    def _locked(self) -> anyio.Lock:
+        if self._lock is None:
+            import anyio
+
+            self._lock = anyio.Lock(fast_acquire=True)
+        return self._lock
 
     @override
     async def get_tools(self, ctx: RunContext[AgentDepsT]) -> dict[str, ToolsetTool[AgentDepsT]]:

@@ -1,5 +1,7 @@
 """A toolset that a function makes when the run gets to it."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
@@ -47,7 +49,7 @@ class DynamicToolset(AbstractToolset[AgentDepsT]):
     def id(self) -> str | None:
         return self._id
 
-    def copy(self) -> 'DynamicToolset[AgentDepsT]':
+    def copy(self) -> DynamicToolset[AgentDepsT]:
         """Make a toolset of the same function that holds none yet."""
         return DynamicToolset(self.toolset_func, per_run_step=self.per_run_step, id=self._id)
 

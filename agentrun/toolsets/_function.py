@@ -1,14 +1,14 @@
 """A toolset of Python functions."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, cast, overload
 
-import anyio
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import override
 
-from agentrun._records import changed
+from agentrun._records import changed, full_repr, lean_dataclass
 from agentrun._run_context import AgentDepsT, RunContext
 from agentrun.exceptions import ModelRetry, UserError
 from agentrun.tools import (
@@ -26,7 +26,7 @@ from ._abstract import AbstractToolset, ToolsetTool
 __all__ = ('FunctionToolset', 'FunctionToolsetTool')
 
 
-@dataclass(kw_only=True)
+@lean_dataclass(kw_only=True, show=full_repr)
 class FunctionToolsetTool(ToolsetTool[AgentDepsT]):
     """A tool with the function behind it."""
 
@@ -234,6 +234,8 @@ class FunctionToolset(AbstractToolset[AgentDepsT]):
         timeout = self.timeout if tool.timeout is None else tool.timeout
         if timeout is None:
             return await tool.call_func(tool_args, ctx)
+        import anyio
+
         try:
             with anyio.fail_after(timeout):
                 return await tool.call_func(tool_args, ctx)
