@@ -57,7 +57,7 @@ TextOutputFunc = TypeAliasType(
 """A function that makes the output of the model's text, with or without the run context, sync or async."""
 
 
-@lean_dataclass(init=False, show=full_repr)
+@lean_dataclass(show=full_repr)
 class ToolOutput(Generic[OutputDataT]):
     """The output comes as the arguments of a tool call."""
 
@@ -89,7 +89,7 @@ class ToolOutput(Generic[OutputDataT]):
         self.strict = strict
 
 
-@lean_dataclass(init=False, show=full_repr)
+@lean_dataclass(show=full_repr)
 class NativeOutput(Generic[OutputDataT]):
     """The output comes as text that the provider holds to a JSON schema."""
 
@@ -121,7 +121,7 @@ class NativeOutput(Generic[OutputDataT]):
         self.template = template
 
 
-@lean_dataclass(init=False, show=full_repr)
+@lean_dataclass(show=full_repr)
 class PromptedOutput(Generic[OutputDataT]):
     """The output comes as text, and the model is asked to hold itself to a JSON schema."""
 

@@ -123,7 +123,7 @@ class ToolDefinition:
         return self.kind in {'external', 'unapproved'}
 
 
-@lean_dataclass(init=False, show=full_repr)
+@lean_dataclass(show=full_repr)
 class Tool(Generic[ToolAgentDepsT]):
     """A function that models may call, and what they are told of it."""
 
