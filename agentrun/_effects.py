@@ -12,7 +12,7 @@ A handler is installed for a block of code with `install`. It is asked once for 
 and answers with a `RunHandler`, or with None for a run that it leaves alone.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -165,7 +165,7 @@ _installed: list[Handler] = []
 
 
 @contextmanager
-def install(handler: Handler) -> Iterator[None]:
+def install(handler: Handler) -> Generator[None]:
     """Ask `handler` about every run that starts while the block is open, in any task or thread of the process.
 
     Blocks nest: the innermost handler is asked, and only it. A handler that serves several callers at once tells them

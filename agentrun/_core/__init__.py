@@ -1,0 +1,1 @@
+"""The run itself: its state, the machine that decides, and the nodes that carry out."""

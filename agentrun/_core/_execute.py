@@ -1,0 +1,186 @@
+"""Carries out what the machine asks for: outputs made, batches of tool calls run.
+
+Each function is one await of the caller's, and no task outlives it. A call that is alone in its batch, or whose batch
+is sequential, runs in the caller's own task; only calls that run side by side get tasks, in one group that is opened
+and closed here.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any, cast
+
+import anyio
+
+from agentrun._core._state import GraphAgentDeps
+from agentrun._core._turn import (
+    Accepted,
+    Asked,
+    BatchDone,
+    Failed,
+    Outcome,
+    Rejected,
+    RunBatch,
+    Settled,
+    UseOutputTool,
+    UseText,
+)
+from agentrun._effects import ToolBatch
+from agentrun._outcomes import ToolDeferred, ToolOutcome, ToolRetried, ToolReturned, return_parts
+from agentrun._output import BaseOutputProcessor
+from agentrun._run_context import RunContext
+from agentrun._tool_manager import ToolManager
+from agentrun.exceptions import ModelRetry, ToolRetryError, UnexpectedModelBehavior
+from agentrun.messages import RetryPromptPart, ToolCallPart, ToolReturnPart
+from agentrun.tools import DeferredToolResult, ToolApproved, ToolDenied
+
+__all__ = ('carry_out',)
+
+
+async def carry_out(move: Asked, deps: GraphAgentDeps[Any, Any], ctx: RunContext[Any]) -> Outcome:
+    """Do what a move asks for.
+
+    Args:
+        move: The move.
+        deps: Setup of the run; its tool manager is that of the current step.
+        ctx: Context of the current step.
+
+    Returns:
+        The answer to the move.
+
+    Raises:
+        Exception: What the user's functions raise, if it is no request for a retry.
+    """
+    if isinstance(move, RunBatch):
+        return await _run_batch(move, deps, ctx.run_step)
+    if isinstance(move, UseOutputTool):
+        return await _use_output_tool(move.call, deps.tool_manager)
+    return await _use_text(move, deps, ctx)
+
+
+async def _use_text(move: UseText, deps: GraphAgentDeps[Any, Any], ctx: RunContext[Any]) -> Accepted | Rejected:
+    # the machine uses text only where the schema makes an output of it
+    processor = cast('BaseOutputProcessor[Any]', deps.output_schema.text_processor)
+    try:
+        output = await processor.process(move.text, run_context=ctx)
+        for validator in deps.output_validators:
+            output = await validator.validate(output, ctx)
+    except ToolRetryError as error:
+        return Rejected(cast('RetryPromptPart', error.tool_retry), error)
+    return Accepted(output)
+
+
+async def _use_output_tool(call: ToolCallPart, manager: ToolManager[Any]) -> Accepted | Rejected | Failed:
+    """Run an output tool: always live, never an effect, for its value cannot be fed."""
+    try:
+        settled = manager.settle(call, await manager.execute(call))
+    except UnexpectedModelBehavior as error:
+        return Failed(error)
+    if isinstance(settled, RetryPromptPart):
+        return Rejected(settled, ToolRetryError(settled))
+    return Accepted(cast('ToolReturned', settled).value)  # an output tool cannot put its call off
+
+
+async def _run_batch(move: RunBatch, deps: GraphAgentDeps[Any, Any], step: int) -> BatchDone:
+    """Settle the calls whose answers were handed in, and run the others."""
+    manager = deps.tool_manager
+    settled: dict[int, Settled] = {}
+    work = _Work(manager, settled)
+    for index, call in enumerate(move.calls):
+        answer = move.answers.get(call.tool_call_id)
+        if answer is None:
+            work.add(index, call)
+        elif isinstance(answer, ToolApproved):
+            args = answer.override_args
+            work.add(index, call if args is None else replace(call, args=args), approved=True)
+        else:
+            settled[index] = _answered(call, answer)
+    if work.calls:
+        batch = ToolBatch(step=step, calls=work.calls, sequential=manager.should_call_sequentially(list(work.calls)))
+        work.sequential = batch.sequential
+        if deps.handler is None:
+            await work.perform(work.execute)
+        else:
+            await deps.handler.call_tools(batch, work)
+    return BatchDone([settled[index] for index in range(len(move.calls))])
+
+
+class _Work:
+    """The means to carry out a batch; `_effects.ToolWork` says what each method does."""
+
+    def __init__(self, manager: ToolManager[Any], settled: dict[int, Settled]) -> None:
+        self.calls: list[ToolCallPart] = []
+        self.sequential = False
+        self._approved: list[bool] = []
+        self._places: list[int] = []
+        self._manager = manager
+        self._settled = settled
+
+    def add(self, place: int, call: ToolCallPart, *, approved: bool = False) -> None:
+        """Take on a call; `place` is where what comes of it belongs in the move."""
+        self.calls.append(call)
+        self._approved.append(approved)
+        self._places.append(place)
+
+    def check(self, index: int) -> ToolRetried | None:
+        found = self._manager.validate(self.calls[index])
+        return found if isinstance(found, ToolRetried) else None
+
+    async def execute(self, index: int) -> ToolOutcome:
+        return await self._manager.execute(self.calls[index], approved=self._approved[index])
+
+    def arrived(self, index: int, outcome: ToolOutcome) -> None:
+        call = self.calls[index]
+        settled = self._manager.settle(call, outcome)
+        if isinstance(settled, ToolReturned):
+            self._settled[self._places[index]] = return_parts(call, settled)
+        else:
+            self._settled[self._places[index]] = settled if isinstance(settled, ToolDeferred) else (settled, None)
+
+    async def perform(self, execute: Callable[[int], Awaitable[ToolOutcome]]) -> None:
+        async def one(index: int) -> None:
+            self.arrived(index, await execute(index))
+
+        if self.sequential or len(self.calls) == 1:
+            for index in range(len(self.calls)):
+                await one(index)
+        else:
+            await _side_by_side(one, len(self.calls))
+
+
+async def _side_by_side(work: Callable[[int], Awaitable[None]], count: int) -> None:
+    """Run `work(0)` to `work(count - 1)` at the same time, started in this order.
+
+    The first error cancels the others and is raised as itself: the group never sees it, so that no exception group
+    wraps it or stands in its context.
+    """
+    failures: list[BaseException] = []
+    cancelled = anyio.get_cancelled_exc_class()
+
+    async def one(index: int) -> None:
+        try:
+            await work(index)
+        except (cancelled, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001, raised again below
+            failures.append(error)
+            group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        for index in range(count):
+            group.start_soon(one, index)
+    if failures:
+        raise failures[0]
+
+
+def _answered(call: ToolCallPart, answer: DeferredToolResult) -> Settled:
+    """Make the part for a call whose answer was handed to the run."""
+    if isinstance(answer, ToolDenied):
+        part = ToolReturnPart(tool_name=call.tool_name, content=answer.message, tool_call_id=call.tool_call_id)
+        return part, None
+    if isinstance(answer, ModelRetry):
+        retry = RetryPromptPart(content=answer.message, tool_name=call.tool_name, tool_call_id=call.tool_call_id)
+        return retry, None
+    if isinstance(answer, RetryPromptPart):
+        answer.tool_name, answer.tool_call_id = call.tool_name, call.tool_call_id
+        return answer, None
+    return return_parts(call, ToolReturned(answer))

@@ -1,0 +1,67 @@
+"""Running async code to its end from code that is not async."""
+
+import atexit
+import contextvars
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ('run_blocking',)
+
+T = TypeVar('T')
+
+
+class _Loop:
+    """An asyncio loop that a thread keeps between calls: connections, say, outlive a call and are bound to it."""
+
+    def __init__(self, runner: 'asyncio.Runner') -> None:
+        self.runner = runner
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """Close the loop; a second time does nothing."""
+        atexit.unregister(self.close)
+        self.runner.close()
+
+
+class _Loops(threading.local):
+    """The loop of the current thread. It goes with the thread."""
+
+    loop: _Loop | None = None
+
+    def __del__(self) -> None:
+        if self.loop is not None:
+            self.loop.close()
+
+
+_loops = _Loops()
+
+
+def run_blocking(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Call an async function and wait for what it returns, on an asyncio loop of this thread.
+
+    Args:
+        call: The function, without arguments; called only if no loop is running.
+
+    Raises:
+        RuntimeError: If the thread runs an event loop already, of asyncio or trio.
+    """
+    if _runs_a_loop():
+        raise RuntimeError('This event loop is already running: in async code, use `await agent.run(...)` instead.')
+    import asyncio
+
+    if _loops.loop is None:
+        _loops.loop = _Loop(asyncio.Runner(loop_factory=asyncio.new_event_loop))
+    return _loops.loop.runner.run(call(), context=contextvars.copy_context())
+
+
+def _runs_a_loop() -> bool:
+    """Tell whether this thread runs a loop; a library that is not loaded runs none."""
+    asyncio, trio = sys.modules.get('asyncio'), sys.modules.get('trio')
+    if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001, the only way without an error
+        return True
+    return trio is not None and trio.lowlevel.in_trio_run()

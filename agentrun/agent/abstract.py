@@ -1,0 +1,418 @@
+"""What every agent can do: run, all ways of running going through `iter`."""
+
+import inspect
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from types import FrameType
+from typing import Any, Generic, Self, TypeAlias, cast, overload
+
+from typing_extensions import TypeIs, TypeVar
+
+from agentrun._core._nodes import AgentNode, CallToolsNode, ModelRequestNode, UserPromptNode
+from agentrun._run_context import AgentDepsT
+from agentrun._tool_manager import ToolManager
+from agentrun.agent._blocking import run_blocking
+from agentrun.builtin_tools import AbstractBuiltinTool
+from agentrun.graph import End
+from agentrun.messages import ModelMessage, UserContent
+from agentrun.models._base import Model
+from agentrun.output import OutputDataT, OutputSpec
+from agentrun.result import FinalResult
+from agentrun.run import AgentRun, AgentRunResult
+from agentrun.settings import ModelSettings
+from agentrun.tools import BuiltinToolFunc, DeferredToolResults, SystemPromptFunc, Tool, ToolFuncEither
+from agentrun.toolsets import AbstractToolset
+from agentrun.usage import RunUsage, UsageLimits
+
+__all__ = ('UNSET', 'AbstractAgent', 'Instructions', 'RunOutputDataT', 'Unset', 'renamed_output_type')
+
+RunOutputDataT = TypeVar('RunOutputDataT')
+"""Type of the output of a run that has its own `output_type`."""
+
+Instructions: TypeAlias = str | SystemPromptFunc[AgentDepsT] | Sequence[str | SystemPromptFunc[AgentDepsT]] | None
+"""Instructions: a text, a function, several of these, or none."""
+
+T = TypeVar('T')
+S = TypeVar('S')
+
+
+class Unset:
+    """Type of `UNSET`, which stands for an argument that was not given where None is a value."""
+
+
+UNSET = Unset()
+
+
+class AbstractAgent(ABC, Generic[AgentDepsT, OutputDataT]):
+    """What `Agent` and agents around agents have in common."""
+
+    @property
+    @abstractmethod
+    def model(self) -> Model | str | None:
+        """The model of runs that name none."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str | None:
+        """Name of the agent. If None, the first run takes the name of the variable that holds the agent."""
+
+    @name.setter
+    @abstractmethod
+    def name(self, value: str | None) -> None: ...
+
+    @property
+    @abstractmethod
+    def deps_type(self) -> type:
+        """Type of the dependencies."""
+
+    @property
+    @abstractmethod
+    def output_type(self) -> OutputSpec[OutputDataT]:
+        """What a run's output may be."""
+
+    @property
+    @abstractmethod
+    def toolsets(self) -> Sequence[AbstractToolset[AgentDepsT]]:
+        """All toolsets, the one of the agent's own functions first; output tools are not among them."""
+
+    @overload
+    def iter(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: None = None,
+        result_type: OutputSpec[Any] | None = None,
+        message_history: Sequence[ModelMessage] | None = None,
+        deferred_tool_results: DeferredToolResults | None = None,
+        model: Model | str | None = None,
+        instructions: Instructions[AgentDepsT] = None,
+        deps: AgentDepsT = ...,
+        model_settings: ModelSettings | None = None,
+        usage_limits: UsageLimits | None = None,
+        usage: RunUsage | None = None,
+        infer_name: bool = True,
+        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
+        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+    ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, OutputDataT]]: ...
+
+    @overload
+    def iter(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: OutputSpec[RunOutputDataT],
+        result_type: OutputSpec[Any] | None = None,
+        message_history: Sequence[ModelMessage] | None = None,
+        deferred_tool_results: DeferredToolResults | None = None,
+        model: Model | str | None = None,
+        instructions: Instructions[AgentDepsT] = None,
+        deps: AgentDepsT = ...,
+        model_settings: ModelSettings | None = None,
+        usage_limits: UsageLimits | None = None,
+        usage: RunUsage | None = None,
+        infer_name: bool = True,
+        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
+        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+    ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, RunOutputDataT]]: ...
+
+    @abstractmethod
+    def iter(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: OutputSpec[Any] | None = None,
+        result_type: OutputSpec[Any] | None = None,
+        message_history: Sequence[ModelMessage] | None = None,
+        deferred_tool_results: DeferredToolResults | None = None,
+        model: Model | str | None = None,
+        instructions: Instructions[AgentDepsT] = None,
+        deps: Any = None,
+        model_settings: ModelSettings | None = None,
+        usage_limits: UsageLimits | None = None,
+        usage: RunUsage | None = None,
+        infer_name: bool = True,
+        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
+        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+    ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, Any]]:
+        """Begin a run that the body of the block drives, node by node.
+
+        Args:
+            user_prompt: What the user says; None to go on with what the history ends in.
+            output_type: What the output of this run may be, in place of the agent's.
+            result_type: Deprecated name of `output_type`.
+            message_history: The conversation so far, oldest first.
+            deferred_tool_results: Answers to calls that the run before put off; the history holds the calls.
+            model: The model of this run, in place of the agent's.
+            instructions: Instructions added to the agent's.
+            deps: Dependencies of the run, for `RunContext.deps`.
+            model_settings: Settings above those of agent and model, key by key.
+            usage_limits: Limits on requests, tokens and tool calls; 50 requests if not given.
+            usage: Usage to go on counting in; the object itself is changed.
+            infer_name: Whether an agent without a name takes that of the caller's variable that holds it.
+            toolsets: Further toolsets.
+            builtin_tools: Further built-in tools.
+
+        Returns:
+            A context manager that gives the `AgentRun`.
+
+        Raises:
+            UserError: On entering, if there is no model, or an `output_type` and the agent has output validators.
+        """
+
+    @abstractmethod
+    def override(
+        self,
+        *,
+        name: str | Unset = UNSET,
+        deps: AgentDepsT | Unset = UNSET,
+        model: Model | str | Unset = UNSET,
+        toolsets: Sequence[AbstractToolset[AgentDepsT]] | Unset = UNSET,
+        tools: Sequence[Tool[AgentDepsT] | ToolFuncEither[AgentDepsT, ...]] | Unset = UNSET,
+        instructions: Instructions[AgentDepsT] | Unset = UNSET,
+    ) -> AbstractContextManager[None]:
+        """Let all runs that start inside the block, in this context, use something else.
+
+        Args:
+            name: In place of the agent's name.
+            deps: In place of the dependencies handed to runs.
+            model: In place of the model of the agent and of runs.
+            toolsets: In place of the toolsets of the agent and of runs.
+            tools: In place of the tools registered with the agent.
+            instructions: In place of the instructions of the agent and of runs; None: no instructions.
+        """
+
+    @abstractmethod
+    async def __aenter__(self) -> Self: ...
+
+    @abstractmethod
+    async def __aexit__(self, *args: object) -> bool | None: ...
+
+    @overload
+    async def run(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: None = None,
+        result_type: OutputSpec[Any] | None = None,
+        message_history: Sequence[ModelMessage] | None = None,
+        deferred_tool_results: DeferredToolResults | None = None,
+        model: Model | str | None = None,
+        instructions: Instructions[AgentDepsT] = None,
+        deps: AgentDepsT = ...,
+        model_settings: ModelSettings | None = None,
+        usage_limits: UsageLimits | None = None,
+        usage: RunUsage | None = None,
+        infer_name: bool = True,
+        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
+        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+    ) -> AgentRunResult[OutputDataT]: ...
+
+    @overload
+    async def run(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: OutputSpec[RunOutputDataT],
+        result_type: OutputSpec[Any] | None = None,
+        message_history: Sequence[ModelMessage] | None = None,
+        deferred_tool_results: DeferredToolResults | None = None,
+        model: Model | str | None = None,
+        instructions: Instructions[AgentDepsT] = None,
+        deps: AgentDepsT = ...,
+        model_settings: ModelSettings | None = None,
+        usage_limits: UsageLimits | None = None,
+        usage: RunUsage | None = None,
+        infer_name: bool = True,
+        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
+        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+    ) -> AgentRunResult[RunOutputDataT]: ...
+
+    async def run(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: OutputSpec[Any] | None = None,
+        result_type: OutputSpec[Any] | None = None,
+        message_history: Sequence[ModelMessage] | None = None,
+        deferred_tool_results: DeferredToolResults | None = None,
+        model: Model | str | None = None,
+        instructions: Instructions[AgentDepsT] = None,
+        deps: Any = None,
+        model_settings: ModelSettings | None = None,
+        usage_limits: UsageLimits | None = None,
+        usage: RunUsage | None = None,
+        infer_name: bool = True,
+        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
+        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+    ) -> AgentRunResult[Any]:
+        """Run to the end. Arguments as for `iter`.
+
+        Returns:
+            The result.
+
+        Raises:
+            UserError: As `iter`, and if the arguments do not go together.
+            UnexpectedModelBehavior: If the model has used up its retries.
+            UsageLimitExceeded: If a limit is exceeded.
+            Exception: What the model or a tool raises.
+        """
+        if infer_name and self.name is None:
+            self._infer_name(inspect.currentframe())
+        scope = self.iter(
+            user_prompt,
+            output_type=renamed_output_type(output_type, result_type),
+            message_history=message_history,
+            deferred_tool_results=deferred_tool_results,
+            model=model,
+            instructions=instructions,
+            deps=deps,
+            model_settings=model_settings,
+            usage_limits=usage_limits,
+            usage=usage,
+            infer_name=False,
+            toolsets=toolsets,
+            builtin_tools=builtin_tools,
+        )
+        async with scope as agent_run:
+            async for _ in agent_run:
+                pass
+        return cast('AgentRunResult[Any]', agent_run.result)  # a run that is iterated to its end has one
+
+    @overload
+    def run_sync(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: None = None,
+        result_type: OutputSpec[Any] | None = None,
+        message_history: Sequence[ModelMessage] | None = None,
+        deferred_tool_results: DeferredToolResults | None = None,
+        model: Model | str | None = None,
+        instructions: Instructions[AgentDepsT] = None,
+        deps: AgentDepsT = ...,
+        model_settings: ModelSettings | None = None,
+        usage_limits: UsageLimits | None = None,
+        usage: RunUsage | None = None,
+        infer_name: bool = True,
+        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
+        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+    ) -> AgentRunResult[OutputDataT]: ...
+
+    @overload
+    def run_sync(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: OutputSpec[RunOutputDataT],
+        result_type: OutputSpec[Any] | None = None,
+        message_history: Sequence[ModelMessage] | None = None,
+        deferred_tool_results: DeferredToolResults | None = None,
+        model: Model | str | None = None,
+        instructions: Instructions[AgentDepsT] = None,
+        deps: AgentDepsT = ...,
+        model_settings: ModelSettings | None = None,
+        usage_limits: UsageLimits | None = None,
+        usage: RunUsage | None = None,
+        infer_name: bool = True,
+        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
+        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+    ) -> AgentRunResult[RunOutputDataT]: ...
+
+    def run_sync(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: OutputSpec[Any] | None = None,
+        result_type: OutputSpec[Any] | None = None,
+        message_history: Sequence[ModelMessage] | None = None,
+        deferred_tool_results: DeferredToolResults | None = None,
+        model: Model | str | None = None,
+        instructions: Instructions[AgentDepsT] = None,
+        deps: Any = None,
+        model_settings: ModelSettings | None = None,
+        usage_limits: UsageLimits | None = None,
+        usage: RunUsage | None = None,
+        infer_name: bool = True,
+        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
+        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+    ) -> AgentRunResult[Any]:
+        """Run to the end from code that is not async, on an asyncio loop of this thread. Arguments as for `iter`.
+
+        Returns:
+            The result.
+
+        Raises:
+            RuntimeError: If this thread runs an event loop already.
+            Exception: As `run`.
+        """
+        if infer_name and self.name is None:
+            self._infer_name(inspect.currentframe())
+        output_type = renamed_output_type(output_type, result_type)
+        return run_blocking(
+            lambda: self.run(
+                user_prompt,
+                output_type=output_type,
+                message_history=message_history,
+                deferred_tool_results=deferred_tool_results,
+                model=model,
+                instructions=instructions,
+                deps=deps,
+                model_settings=model_settings,
+                usage_limits=usage_limits,
+                usage=usage,
+                infer_name=False,
+                toolsets=toolsets,
+                builtin_tools=builtin_tools,
+            )
+        )
+
+    @staticmethod
+    @contextmanager
+    def sequential_tool_calls() -> Generator[None]:
+        """Let tool calls run one after the other in every run inside the block."""
+        with ToolManager.sequential_tool_calls():
+            yield
+
+    @staticmethod
+    def is_user_prompt_node(node: AgentNode[T, S] | End[FinalResult[S]]) -> TypeIs[UserPromptNode[T, S]]:
+        """Tell whether a node is a `UserPromptNode`, and keep its type parameters."""
+        return isinstance(node, UserPromptNode)
+
+    @staticmethod
+    def is_model_request_node(node: AgentNode[T, S] | End[FinalResult[S]]) -> TypeIs[ModelRequestNode[T, S]]:
+        """Tell whether a node is a `ModelRequestNode`, and keep its type parameters."""
+        return isinstance(node, ModelRequestNode)
+
+    @staticmethod
+    def is_call_tools_node(node: AgentNode[T, S] | End[FinalResult[S]]) -> TypeIs[CallToolsNode[T, S]]:
+        """Tell whether a node is a `CallToolsNode`, and keep its type parameters."""
+        return isinstance(node, CallToolsNode)
+
+    @staticmethod
+    def is_end_node(node: AgentNode[T, S] | End[FinalResult[S]]) -> TypeIs[End[FinalResult[S]]]:
+        """Tell whether a node is the `End`, and keep its type parameters."""
+        return isinstance(node, End)
+
+    def _infer_name(self, frame: FrameType | None) -> None:
+        """Take the name of the variable that holds this agent in the code that called `frame`.
+
+        Its local variables are looked through first, then the global ones.
+        """
+        caller = frame and frame.f_back
+        if caller is None:
+            return
+        for variables in (caller.f_locals, caller.f_globals):
+            for name, value in variables.items():
+                if value is self:
+                    self.name = name
+                    return
+
+
+def renamed_output_type(output_type: OutputSpec[Any] | None, result_type: OutputSpec[Any] | None) -> Any:
+    """Return the output type, wherever it was given; warn whoever called the caller if by its old name."""
+    if result_type is None:
+        return output_type
+    warnings.warn('`result_type` is deprecated, use `output_type` instead', DeprecationWarning, stacklevel=3)
+    return result_type

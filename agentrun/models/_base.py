@@ -1,0 +1,294 @@
+"""What every model is, and what it is told about tools and output when it is asked."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from agentrun._output import build_instructions
+from agentrun._records import no_defaults_repr
+from agentrun.builtin_tools import AbstractBuiltinTool
+from agentrun.exceptions import UserError
+from agentrun.messages import ModelMessage, ModelRequest, ModelResponse
+from agentrun.output import OutputMode, OutputObjectDefinition
+from agentrun.profiles import DEFAULT_PROFILE, ModelProfile, ModelProfileSpec, SchemaTransformer
+from agentrun.settings import ModelSettings, merge_model_settings
+from agentrun.tools import ToolDefinition
+from agentrun.usage import RequestUsage
+
+__all__ = ('Model', 'ModelRequestParameters')
+
+
+@dataclass(repr=False, kw_only=True)
+class ModelRequestParameters:
+    """What a request offers the model and what it may answer with, beside messages and settings.
+
+    Fields and their order as in pydantic-ai 1.38.
+    """
+
+    function_tools: list[ToolDefinition] = field(default_factory=list[ToolDefinition])
+    """Tools whose results go back to the model."""
+    builtin_tools: list[AbstractBuiltinTool] = field(default_factory=list[AbstractBuiltinTool])
+    """Tools that the provider runs."""
+
+    output_mode: OutputMode = 'text'
+    """How the output is asked for."""
+    output_object: OutputObjectDefinition | None = None
+    """Schema of an output given as text (modes `native` and `prompted`)."""
+    output_tools: list[ToolDefinition] = field(default_factory=list[ToolDefinition])
+    """Tools whose arguments are the output."""
+    prompted_output_template: str | None = None
+    """Instructions around the schema in mode `prompted`; `{schema}` stands for it."""
+    allow_text_output: bool = True
+    """Whether plain text may end the run."""
+    allow_image_output: bool = False
+    """Whether an image may end the run."""
+
+    @cached_property
+    def tool_defs(self) -> dict[str, ToolDefinition]:
+        """Function tools and then output tools, by name."""
+        return {tool.name: tool for tool in (*self.function_tools, *self.output_tools)}
+
+    @cached_property
+    def prompted_output_instructions(self) -> str | None:
+        """The instructions that ask for the output object; None if nothing asks for one this way."""
+        if self.prompted_output_template and self.output_object:
+            return build_instructions(self.prompted_output_template, self.output_object)
+        return None
+
+    __repr__ = no_defaults_repr
+
+
+class Model(ABC):
+    """A model. Subclasses say how it is named and how it is asked.
+
+    Args:
+        settings: Settings for every request; those of the agent and of the run go above them.
+        profile: What the model can do, or a function from the model's name to that.
+    """
+
+    _profile: ModelProfileSpec | None = None
+    _settings: ModelSettings | None = None
+
+    def __init__(self, *, settings: ModelSettings | None = None, profile: ModelProfileSpec | None = None) -> None:
+        self._settings = settings
+        self._profile = profile
+
+    @property
+    def settings(self) -> ModelSettings | None:
+        """Settings for every request of this model."""
+        return self._settings
+
+    @property
+    @abstractmethod
+    def model_name(self) -> str:
+        """Name of the model."""
+
+    @property
+    @abstractmethod
+    def system(self) -> str:
+        """Name of the provider, as in OpenTelemetry's `gen_ai.system`."""
+
+    @property
+    def base_url(self) -> str | None:
+        """URL of the provider's interface, if there is one."""
+        return None
+
+    @property
+    def label(self) -> str:
+        """The model's name made for people: `gpt-5` becomes `GPT 5`, `claude-opus-4-5` becomes `Claude Opus 4.5`."""
+        words: list[str] = []
+        for place, word in enumerate(self.model_name.rsplit('/', maxsplit=1)[-1].split('-')):
+            if place == 0 and word.lower() == 'gpt':
+                words.append(word.upper())
+            elif not _is_number(word):
+                words.append(word.capitalize())
+            elif words and _is_number(words[-1]):
+                words[-1] = f'{words[-1]}.{word}'
+            else:
+                words.append(word)
+        return ' '.join(words)
+
+    @classmethod
+    def supported_builtin_tools(cls) -> frozenset[type[AbstractBuiltinTool]]:
+        """Return the built-in tools that this class of models can pass on; none unless a subclass says so."""
+        return frozenset()
+
+    @cached_property
+    def profile(self) -> ModelProfile:
+        """What the model can do; of built-in tools, those that both the profile and the class support."""
+        profile = self._profile
+        if callable(profile):
+            profile = profile(self.model_name)
+        if profile is None:
+            profile = DEFAULT_PROFILE
+        usable = profile.supported_builtin_tools & self.supported_builtin_tools()
+        if usable != profile.supported_builtin_tools:
+            profile = replace(profile, supported_builtin_tools=usable)
+        return profile
+
+    @abstractmethod
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Ask the model.
+
+        Args:
+            messages: The conversation, oldest first; it ends in a request.
+            model_settings: Settings of agent and run; `prepare_request` puts them above the model's own.
+            model_request_parameters: Tools and output on offer, before `prepare_request`.
+
+        Returns:
+            The model's response.
+        """
+
+    async def count_tokens(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> RequestUsage:
+        """Count the tokens of a request without making it.
+
+        Args:
+            messages: As for `request`.
+            model_settings: As for `request`.
+            model_request_parameters: As for `request`.
+
+        Raises:
+            NotImplementedError: If this class of models cannot.
+        """
+        raise NotImplementedError(f'Token counting ahead of the request is not supported by {type(self).__name__}')
+
+    def customize_request_parameters(self, model_request_parameters: ModelRequestParameters) -> ModelRequestParameters:
+        """Change the parameters to what the model understands; by default the profile's schema transformer is applied.
+
+        Args:
+            model_request_parameters: As the run made them.
+
+        Returns:
+            The same object if nothing changes, else a changed copy.
+        """
+        transformer = self.profile.json_schema_transformer
+        if transformer is None:
+            return model_request_parameters
+        output_object = model_request_parameters.output_object
+        return replace(
+            model_request_parameters,
+            function_tools=[_transformed_tool(transformer, tool) for tool in model_request_parameters.function_tools],
+            output_tools=[_transformed_tool(transformer, tool) for tool in model_request_parameters.output_tools],
+            output_object=output_object and _transformed_object(transformer, output_object),
+        )
+
+    def prepare_request(
+        self, model_settings: ModelSettings | None, model_request_parameters: ModelRequestParameters
+    ) -> tuple[ModelSettings | None, ModelRequestParameters]:
+        """Make settings and parameters ready for the provider. A subclass calls it first in `request`.
+
+        Args:
+            model_settings: Settings of agent and run.
+            model_request_parameters: As the run made them.
+
+        Returns:
+            Settings with the model's own below them, and parameters reduced to what the output mode uses.
+
+        Raises:
+            UserError: If the model's profile does not support the output mode or a built-in tool.
+        """
+        settings = merge_model_settings(self.settings, model_settings)
+        params = self.customize_request_parameters(model_request_parameters)
+        if params.builtin_tools:
+            unique = {tool.unique_id: tool for tool in params.builtin_tools}
+            params = replace(params, builtin_tools=list(unique.values()))
+        if params.output_mode == 'auto':
+            mode = self.profile.default_structured_output_mode
+            params = replace(params, output_mode=mode, allow_text_output=mode in {'native', 'prompted'})
+        params = self._reduced_to_mode(params)
+        self._check_supported(params)
+        return settings, params
+
+    def _reduced_to_mode(self, params: ModelRequestParameters) -> ModelRequestParameters:
+        """Drop what the output mode has no use for; fill in the template that it needs."""
+        mode = params.output_mode
+        if params.output_tools and mode != 'tool':
+            params = replace(params, output_tools=[])
+        if mode not in {'native', 'prompted'}:
+            if params.output_object or params.prompted_output_template:
+                params = replace(params, output_object=None, prompted_output_template=None)
+        elif not params.prompted_output_template and (
+            mode == 'prompted' or self.profile.native_output_requires_schema_in_instructions
+        ):
+            params = replace(params, prompted_output_template=self.profile.prompted_output_template)
+        return params
+
+    def _check_supported(self, params: ModelRequestParameters) -> None:
+        profile = self.profile
+        if params.output_mode == 'native' and not profile.supports_json_schema_output:
+            raise UserError('Native structured output is not supported by this model.')
+        if params.output_mode == 'tool' and not profile.supports_tools:
+            raise UserError('Tool output is not supported by this model.')
+        if params.allow_image_output and not profile.supports_image_output:
+            raise UserError('Image output is not supported by this model.')
+        supported = tuple(profile.supported_builtin_tools) if params.builtin_tools else ()
+        unsupported = [type(tool).__name__ for tool in params.builtin_tools if not isinstance(tool, supported)]
+        if unsupported:
+            raise UserError(
+                f'Builtin tool(s) {unsupported} not supported by this model. '
+                f'Supported: {[tool.__name__ for tool in supported]}'
+            )
+
+    @staticmethod
+    def _get_instructions(
+        messages: Sequence[ModelMessage], model_request_parameters: ModelRequestParameters | None = None
+    ) -> str | None:
+        """Find the instructions in force: those of the last request, and those that ask for the output.
+
+        Looks back one request further if the last one has none and holds only tool returns and retries: such a request
+        may close a run, and closing requests carry no instructions.
+        """
+        found = _instructions_in_force(messages)
+        asked = model_request_parameters and model_request_parameters.prompted_output_instructions
+        if not asked:
+            return found
+        return f'{found}\n\n{asked}' if found else asked
+
+
+def _instructions_in_force(messages: Sequence[ModelMessage]) -> str | None:
+    requests = (message for message in reversed(messages) if isinstance(message, ModelRequest))
+    last = next(requests, None)
+    if last is None or last.instructions is not None:
+        return last and last.instructions
+    if any(part.part_kind not in {'tool-return', 'retry-prompt'} for part in last.parts):
+        return None
+    before = next(requests, None)
+    return before and before.instructions
+
+
+def _is_number(word: str) -> bool:
+    return word.replace('.', '').isdigit()
+
+
+def _transformed_tool(transformer: type[SchemaTransformer], tool: ToolDefinition) -> ToolDefinition:
+    """Transform a tool's schema. A tool that does not say whether it is strict is, if its schema allows."""
+    walker = transformer(tool.parameters_json_schema, strict=tool.strict)
+    schema = walker.walk()
+    return replace(
+        tool,
+        parameters_json_schema=schema,
+        strict=walker.is_strict_compatible if tool.strict is None else tool.strict,
+    )
+
+
+def _transformed_object(
+    transformer: type[SchemaTransformer], output_object: OutputObjectDefinition
+) -> OutputObjectDefinition:
+    walker = transformer(output_object.json_schema, strict=output_object.strict)
+    schema = walker.walk()
+    return replace(
+        output_object,
+        json_schema=schema,
+        strict=walker.is_strict_compatible if output_object.strict is None else output_object.strict,
+    )
