@@ -1,1 +1,50 @@
-"""Record agent runs as readable JSON cassettes and replay them byte for byte."""
+"""Record agent runs as readable JSON cassettes and replay them byte for byte.
+
+Names are resolved when they are first asked for: pytest loads this package at its start.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .cassette import Cassette, Definition, Node, Raised, Run, ToolResult
+    from .errors import ReplayError
+    from .match import Diverged, Divergence
+    from .session import RunView, Session, use_cassette
+    from .verdicts import RunLacking, RunUnfinished, SessionAmbiguous, SessionClosed, Unplayed
+
+__all__ = (
+    'Cassette',
+    'Definition',
+    'Diverged',
+    'Divergence',
+    'Node',
+    'Raised',
+    'ReplayError',
+    'Run',
+    'RunLacking',
+    'RunUnfinished',
+    'RunView',
+    'Session',
+    'SessionAmbiguous',
+    'SessionClosed',
+    'ToolResult',
+    'Unplayed',
+    'use_cassette',
+)
+
+_HOMES = {
+    'cassette': ('Cassette', 'Definition', 'Node', 'Raised', 'Run', 'ToolResult'),
+    'errors': ('ReplayError',),
+    'match': ('Diverged', 'Divergence'),
+    'session': ('RunView', 'Session', 'use_cassette'),
+    'verdicts': ('RunLacking', 'RunUnfinished', 'SessionAmbiguous', 'SessionClosed', 'Unplayed'),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(f'{__name__}.{home}'), name)

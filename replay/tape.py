@@ -126,6 +126,7 @@ class Tape:
         self.raised: Raised | None = None
         self.state = 'new'
         self.at = -1
+        self.kinds: list[str] = []
         self.requests = 0
         self._facts = facts or {}
         self._playback = None if recorded is None else Playback(recorded)
@@ -164,6 +165,7 @@ class Tape:
         self._advance('node')
         self.at += 1
         self._kind = kind
+        self.kinds.append(kind)
         if self._playback is None:
             self._draft.node(kind, facts)
         else:

@@ -1,0 +1,12 @@
+"""Picks the agent libraries whose runs are recorded and replayed."""
+
+from replay.adapters._protocol import Conductor, Host, Played, RunConductor, Started
+
+__all__ = ('Conductor', 'Host', 'Played', 'RunConductor', 'Started', 'hosts')
+
+
+def hosts() -> tuple[Host, ...]:
+    """The hosts for the agent libraries that are there, imported now and not before."""
+    from replay.adapters.agentrun import AgentrunHost
+
+    return (AgentrunHost(),)

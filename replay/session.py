@@ -1,0 +1,488 @@
+"""Record or replay every agent run of a block of code, with one cassette.
+
+A session belongs to a test or a block. While it is open it is state of the process, so that a run is found however deep
+in an application it starts, in threads too; and it is bound to the context of the block, so that two blocks may be open
+at once and a task that outlives its block takes its closed session along and is refused by it. A run belongs to the
+session that is bound where it starts; where none is bound, to the only one that is open.
+
+Whatever a session finds wrong is kept in `problems`, whoever catches the error that a run was stopped with.
+"""
+
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import wraps
+from inspect import iscoroutinefunction
+from pathlib import Path
+from threading import RLock
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+from .adapters import Conductor, RunConductor, Started, hosts
+from .calls import parts_of
+from .canon import Json, JsonObject, dumps, own
+from .cassette import Cassette, Node, Run
+from .errors import NotRestorable, ReplayError
+from .match import Divergence, match_messages
+from .names import run_name
+from .store import Store
+from .tape import MODES, Action, Found, Mode, Tape
+from .verdicts import RunUnfinished, SessionAmbiguous, Texts
+
+__all__ = ('RunView', 'Session', 'use_cassette')
+
+_Function = TypeVar('_Function', bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """A run as it went in this session."""
+
+    name: str
+    agent: str
+    node_kinds: tuple[str, ...]
+    """Kinds of the nodes that ran, `End` included, in order."""
+    nodes: tuple[Node, ...]
+    """The recorded nodes with their messages and results."""
+    all_json: bytes
+    """What `all_messages_json()` gives."""
+    new_json: bytes
+    """What `new_messages_json()` gives."""
+
+    @property
+    def messages(self) -> list[JsonObject]:
+        """All messages as wire JSON, oldest first."""
+        return cast('list[JsonObject]', own(self.all_json))
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """Requests and tokens of the run's own responses, summed up; counts that are zero are left out."""
+        total: dict[str, int] = {}
+        for message in cast('list[JsonObject]', own(self.new_json)):
+            if message['kind'] == 'response':
+                total['requests'] = total.get('requests', 0) + 1
+                for name, count in cast('JsonObject', message['usage']).items():
+                    if isinstance(count, int) and count:
+                        total[name] = total.get(name, 0) + count
+        return total
+
+
+class Session(Conductor):
+    """One cassette, open for the runs of one block of code. A context manager, sync and async, and a decorator.
+
+    Args:
+        name: Name of the cassette, a path below `dir`, with or without `.json`.
+        dir: Folder of the cassettes.
+        record: `none`, `once` or `rewrite`.
+        test: Id of the test that owns the cassette, if a test does.
+        play_pending: Whether to play the recording that waits beside the cassette, if there is one.
+
+    Raises:
+        ReplayError: If there is no such mode.
+        NameRefused: If the name would leave the folder.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        dir: str | Path = 'cassettes',
+        record: Mode = 'none',
+        test: str | None = None,
+        play_pending: bool = False,
+    ) -> None:
+        if record not in MODES:
+            raise ReplayError(f'{record!r} is no record mode', expected=', '.join(MODES), got=str(record))
+        self.name = name
+        self.mode: Mode = record
+        self.test = test
+        self.live_requests = 0
+        """How many requests reached the real model."""
+        self.problems: list[ReplayError] = []
+        """What was found wrong so far."""
+        self.written: Path | None = None
+        """The file that was written when the session closed, if one was."""
+        self._store = Store(dir)
+        self._path = self._store.path(name)
+        self.texts = Texts(name=name, path=self._path, mode=record, test=test)
+        self._play_pending = play_pending
+        self._again = {'dir': dir, 'record': record, 'test': test, 'play_pending': play_pending}
+        self._lock = RLock()
+        self._cassette: Cassette | None = None
+        self._unclaimed: list[Run] = []
+        self._taken: set[str] = set()
+        self._covered: set[str] = set()  # places of runs that need not start: their tool call was replayed
+        self._runs: list[_SessionRun] = []
+        self._state = 'new'
+        self._stack = ExitStack()
+        self._outer: Session | None = None
+
+    # -- open and close
+
+    def open(self) -> Self:
+        """Open the session: read the cassette, and take on every run from now on.
+
+        Raises:
+            ReplayError: If the session was opened before, or the cassette cannot be read.
+        """
+        if self._state != 'new':
+            raise ReplayError('a session can be opened once', got=f'a session that is {self._state}')
+        pending = self._play_pending and self._store.exists(self.name, pending=True)
+        if self.mode != 'rewrite' and (pending or self._store.exists(self.name)):
+            self._cassette = self._store.read(self.name, pending=pending)
+            self._unclaimed = list(self._cassette.runs)
+        _stand_guard()
+        _open_sessions.append(self)
+        self._stack.callback(_open_sessions.remove, self)
+        for host in hosts():
+            self._stack.enter_context(host.install(_ROUTER))
+        self._state = 'open'
+        return self
+
+    def close(self, *, ok: bool = True) -> list[ReplayError]:
+        """Close the session: judge what was played, write what was recorded. Runs are refused from now on.
+
+        Args:
+            ok: Whether the block succeeded. A recording of a block that failed waits beside the cassette.
+
+        Returns:
+            `problems`. With any of these nothing is written in place.
+        """
+        if self._state != 'open':
+            return self.problems
+        self._state = 'closed'
+        self._stack.close()
+        with self._lock:
+            self._judge(ok=ok)
+            recorded = [run for run in self._runs if not run.tape.replaying]
+            if recorded and not any(isinstance(one, NotRestorable | RunUnfinished) for one in self.problems):
+                self._write(ok=ok and not self.problems)
+        return self.problems
+
+    @contextmanager
+    def bound(self) -> Generator[Self]:
+        """Bind the session to the context of the block: runs that start there belong to it, tasks inherit it."""
+        outer = _bound.get()
+        _bound.set(self)
+        try:
+            yield self
+        finally:
+            _bound.set(outer)
+
+    def __enter__(self) -> Self:
+        self._outer = _bound.get()
+        self.open()
+        _bound.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _bound.set(self._outer)
+        problems = self.close(ok=error is None)
+        if error is None and problems:
+            raise problems[0]
+        for problem in problems:
+            if error is not None and problem is not error:
+                error.add_note(problem.render())
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, function: _Function) -> _Function:
+        """Decorate a function: each call has a session of its own, with this one's cassette and mode."""
+        if iscoroutinefunction(function):
+
+            @wraps(function)
+            async def replayed_async(*args: Any, **kwargs: Any) -> Any:
+                async with Session(self.name, **cast('Any', self._again)):
+                    return await function(*args, **kwargs)
+
+            return cast('_Function', replayed_async)
+
+        @wraps(function)
+        def replayed(*args: Any, **kwargs: Any) -> Any:
+            with Session(self.name, **cast('Any', self._again)):
+                return function(*args, **kwargs)
+
+        return cast('_Function', replayed)
+
+    # -- what a test looks at
+
+    @property
+    def cassette_path(self) -> Path:
+        """Where the cassette is, or will be."""
+        return self._path
+
+    @property
+    def runs(self) -> list[RunView]:
+        """The runs that have ended, in the order in which they started."""
+        return [run.view for run in self._runs if run.view is not None]
+
+    @property
+    def recorded_runs(self) -> tuple[Run, ...]:
+        """The runs of the cassette that is played."""
+        return self._cassette.runs if self._cassette else ()
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Recorded nodes of the run; of the only one, see `run`."""
+        return self.run().nodes
+
+    @property
+    def node_kinds(self) -> list[str]:
+        """Kinds of the nodes that ran, `End` included; of the only run, see `run`."""
+        return list(self.run().node_kinds)
+
+    @property
+    def messages(self) -> list[JsonObject]:
+        """All messages as wire JSON; of the only run, see `run`."""
+        return self.run().messages
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """Requests and tokens; of the only run, see `run`."""
+        return self.run().usage
+
+    def all_messages_json(self) -> bytes:
+        """What `all_messages_json()` gave at the end of the run; of the only one, see `run`."""
+        return self.run().all_json
+
+    def new_messages_json(self) -> bytes:
+        """What `new_messages_json()` gave at the end of the run; of the only one, see `run`."""
+        return self.run().new_json
+
+    def run(self, name: str | None = None) -> RunView:
+        """Return one run: the one of this name, else the only one at the top.
+
+        Args:
+            name: Name of the run: `support`, `support/lookup_order/researcher`, `support#2`.
+
+        Raises:
+            LookupError: If no such run has ended, or several have and none is named.
+        """
+        found = self.runs
+        chosen = [run for run in found if (run.name == name if name is not None else '/' not in run.name)]
+        if len(chosen) == 1:
+            return chosen[0]
+        named = ', '.join(run.name for run in found) or 'none'
+        wanted = 'the only run at the top' if name is None else f'run {name!r}'
+        raise LookupError(f'{wanted} was asked for; runs that have ended: {named}')
+
+    # -- runs, from the adapter
+
+    def start(self, started: Started) -> RunConductor:
+        """Take on a run: find its recording, or record it.
+
+        Raises:
+            SessionClosed: If the session is closed.
+            CassetteNotFound: If there is no cassette and nothing may be recorded.
+            RunLacking: If the cassette lacks the run and nothing may be recorded.
+        """
+        with self._lock:
+            self.check_open()
+            agent = started.agent or 'agent'
+            recorded = self._find(agent, started)
+            found = Found.RECORDED if recorded else Found.LACKING if self._cassette else Found.NO_CASSETTE
+            action = MODES[self.mode][found]
+            if action is Action.REFUSE:
+                raise self._noted(self._refusal(agent, started, found))
+            if action is Action.REPLAY and recorded is not None:
+                self._unclaimed.remove(recorded)
+                tape = Tape(name=recorded.name, agent=agent, recorded=recorded)
+            else:
+                parent, tool = started.within or (None, None)
+                name = run_name(started.agent, parent=parent, tool=tool, taken=self._taken)
+                self._taken.add(name)
+                tape = Tape(name=name, agent=agent, facts=started.facts)
+            self._runs.append(_SessionRun(self, tape))
+            return self._runs[-1]
+
+    def _find(self, agent: str, started: Started) -> Run | None:
+        """The recording of a run at its place: equal agent and first request, else equal agent, else the next one."""
+        place = _place(started.within)
+        there = [run for run in self._unclaimed if run.name.rpartition('/')[0] == place]
+        same = [run for run in there if run.agent == agent]
+        if len(same) > 1:
+            same.sort(key=lambda run: not _begins_alike(run, started))
+        return next(iter([*same, *there]), None)
+
+    def check_open(self) -> None:
+        """Make sure that runs may start and go on.
+
+        Raises:
+            SessionClosed: If the session is closed.
+        """
+        if self._state == 'closed':
+            raise self.texts.closed()
+
+    def cover(self, within: tuple[str, str]) -> None:
+        """Note that a tool call was replayed: recorded runs inside of it need not start."""
+        self._covered.add(_place(within))
+
+    def _noted(self, problem: ReplayError) -> ReplayError:
+        self.problems.append(problem)
+        return problem
+
+    def _refusal(self, agent: str, started: Started, found: Found) -> ReplayError:
+        if found is Found.NO_CASSETTE:
+            return self.texts.no_cassette(agent, started.prompt)
+        return self.texts.run_lacking(agent, started.prompt, self.recorded_runs)
+
+    # -- the end
+
+    def _judge(self, *, ok: bool) -> None:
+        for run in self._runs:
+            self._judge_run(run)
+        never = [run for run in self._unclaimed if not _is_covered(run, self._covered)]
+        if never and ok and not self.problems:
+            played = [run.tape.name for run in self._runs]
+            self._noted(self.texts.unplayed_runs(never, self.recorded_runs, played))
+
+    def _judge_run(self, run: '_SessionRun') -> None:
+        tape = run.tape
+        if tape.divergence is not None:
+            run.diverged(tape.divergence)
+        elif run.view is None and not run.broken:
+            self._noted(self.texts.unfinished(tape))
+        elif tape.unplayed and tape.run is not None and not run.broken:
+            self._noted(self.texts.unplayed_nodes(tape, tape.run))
+
+    def _write(self, *, ok: bool) -> None:
+        runs = tuple(cast('Run', run.tape.run) for run in self._runs if not run.tape.replaying)
+        recorded = next(host.recorded() for host in hosts())
+        try:
+            if self._store.write(self.name, Cassette(test=self.test, recorded=recorded, runs=runs), pending=not ok):
+                self.written = self._store.path(self.name, pending=not ok)
+        except ReplayError as error:
+            self._noted(error)
+
+
+class _SessionRun(RunConductor):
+    """One run of a session, as the adapter sees it."""
+
+    def __init__(self, session: Session, tape: Tape) -> None:
+        self._session = session
+        self._tape = tape
+        self.view: RunView | None = None
+        self._divergence: ReplayError | None = None
+        self.broken = False
+
+    @property
+    def tape(self) -> Tape:
+        return self._tape
+
+    def check_open(self) -> None:
+        self._session.check_open()
+
+    def diverged(self, divergence: Divergence) -> ReplayError:
+        if self._divergence is None:
+            self._divergence = self._session.texts.diverged(divergence)
+            self._session.problems.append(self._divergence)
+        return self._divergence
+
+    def failed(self, error: ReplayError) -> ReplayError:
+        self.broken = True
+        self._session.problems.append(error)
+        return error
+
+    def went_live(self) -> None:
+        self._session.live_requests += 1
+
+    def skipped(self, tool: str) -> None:
+        self._session.cover((self._tape.name, tool))
+
+    def ended(self, messages: bytes, new_from: int) -> None:
+        if not messages:
+            return
+        all_messages = cast('list[Json]', own(messages))
+        run = self._tape.run
+        self.view = RunView(
+            name=self._tape.name,
+            agent=self._tape.agent,
+            node_kinds=tuple(self._tape.kinds),
+            nodes=run.nodes if run else (),
+            all_json=messages,
+            new_json=messages if not new_from else dumps(all_messages[new_from:]),
+        )
+
+
+def use_cassette(
+    name: str, *, record: Mode = 'none', dir: str | Path = 'cassettes', test: str | None = None
+) -> Session:
+    """Record or replay every agent run of a block: `with`, `async with`, or as a decorator.
+
+    Args:
+        name: Name of the cassette, a path below `dir`, with or without `.json`.
+        record: `none` replays and never asks a model; `once` records if there is no cassette; `rewrite` records anew.
+        dir: Folder of the cassettes.
+        test: Id of the test that owns the cassette, if a test does.
+
+    Returns:
+        The session. At the end of the block it raises the first of its `problems`, if there are any; an error that the
+        block itself raised goes on, with the problems as its notes.
+    """
+    return Session(name, record=record, dir=dir, test=test)
+
+
+# -- which session a run belongs to
+
+_open_sessions: list[Session] = []
+_bound: ContextVar[Session | None] = ContextVar('replay_session', default=None)
+_guards = ExitStack()
+_guarding: list[bool] = []
+
+
+class _Router(Conductor):
+    """Gives each run that starts to the session that it belongs to."""
+
+    def start(self, started: Started) -> RunConductor | None:
+        session = _bound.get()
+        if session is not None:
+            return session.start(started)
+        if len(_open_sessions) > 1:
+            raise SessionAmbiguous(
+                'several sessions are open, and a run started where none is bound',
+                expected='one open session, or a context (task, or thread with a copied context) that belongs to one',
+                got=f'sessions for {", ".join(one.name for one in _open_sessions)}',
+                next=('start the thread with contextvars.copy_context().run', 'or close one session first'),
+            )
+        return _open_sessions[0].start(started) if _open_sessions else None
+
+
+_ROUTER = _Router()
+
+
+def _stand_guard() -> None:
+    """From the first session on, see every run: one that outlived its session is refused and does not go live."""
+    if not _guarding:
+        _guarding.append(True)
+        for host in hosts():
+            _guards.enter_context(host.watch(_ROUTER))
+
+
+# -- helpers
+
+
+def _place(within: tuple[str, str] | None) -> str:
+    """Where runs of a tool call have their names: those of the call's nested runs begin with it."""
+    return '' if within is None else run_name('x', parent=within[0], tool=within[1]).rpartition('/')[0]
+
+
+def _is_covered(run: Run, places: set[str]) -> bool:
+    return any(run.name.startswith(f'{place}/') for place in places)
+
+
+def _begins_alike(run: Run, started: Started) -> bool:
+    """Whether prompt and history of a recording are those of a run that starts."""
+    asked = next((node.message for node in run.nodes if node.kind == 'ModelRequestNode'), None)
+    prompts = [part['content'] for part in parts_of(asked) if part['part_kind'] == 'user-prompt']
+    if started.prompt is not None and started.prompt not in prompts:
+        return False
+    return match_messages(run.history, started.history()) is None

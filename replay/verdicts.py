@@ -1,0 +1,157 @@
+"""What a session can find wrong, with the texts that say so: what was expected, what came, where, and what to type."""
+
+# ruff: noqa: N818  # named like the other errors of this package
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .canon import Json, dumps
+from .cassette import Run
+from .errors import CassetteNotFound, ReplayError, Where
+from .match import Diverged, Divergence
+from .outline import outline_of
+from .printable import shortened
+from .tape import Tape
+
+__all__ = ('RunLacking', 'RunUnfinished', 'SessionAmbiguous', 'SessionClosed', 'Texts', 'Unplayed')
+
+
+class RunLacking(ReplayError):
+    """The cassette has no recording of a run, and nothing may be recorded."""
+
+
+class Unplayed(ReplayError):
+    """What was recorded was never asked for.
+
+    Args:
+        headline: As for `ReplayError`.
+        run: Name of the recorded run.
+        nodes: Indexes of its nodes that were never played.
+        more: Further arguments of `ReplayError`.
+    """
+
+    def __init__(self, headline: str, *, run: str, nodes: Sequence[int], **more: Any) -> None:
+        super().__init__(headline, **more)
+        self.run = run
+        self.nodes = tuple(nodes)
+
+
+class RunUnfinished(ReplayError):
+    """A run was still going when its session ended."""
+
+
+class SessionClosed(ReplayError):
+    """A run belongs to a session that is closed already: it outlived its test or block."""
+
+
+class SessionAmbiguous(ReplayError):
+    """Several sessions are open, and nothing says to which of them a run belongs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """Makes the errors of one session."""
+
+    name: str
+    """Name of the cassette."""
+    path: Path
+    """Where it is, or would be."""
+    mode: str
+    test: str | None
+    """Id of the test that owns the cassette; then commands are those of pytest."""
+
+    def no_cassette(self, agent: str, prompt: Json) -> ReplayError:
+        """A run started, there is no cassette, and nothing may be recorded."""
+        return CassetteNotFound(
+            'no cassette',
+            expected=f'{self.path.as_posix()}   (mode {self.mode}: nothing is recorded)',
+            details=_first(agent, prompt),
+            where=self._where(),
+            next=(self._command('once', 'to record it'),),
+        )
+
+    def run_lacking(self, agent: str, prompt: Json, recorded: Sequence[Run]) -> ReplayError:
+        """A run started that the cassette has no recording of, and nothing may be recorded."""
+        have = ', '.join(run.name for run in recorded) or 'none'
+        return RunLacking(
+            f'a run of {agent} is not in the cassette',
+            expected=f'one of its runs that was not played yet; it has {have}',
+            got=f'one more run of {agent}',
+            details=_first(agent, prompt),
+            where=self._where(),
+            next=(self._command('rewrite', 'to record all runs anew'),),
+        )
+
+    def diverged(self, divergence: Divergence) -> ReplayError:
+        """A run did something else than its recording."""
+        anew = self._command('rewrite', 'to ask the model again')
+        return Diverged(divergence, cassette=self.path.as_posix(), next=(anew,))
+
+    def closed(self) -> ReplayError:
+        """A run outlived its session."""
+        return SessionClosed(
+            f'a run went on after its session was closed: cassette {self.name}',
+            expected='runs that start, and end, inside the test or block that their session belongs to',
+            got='a run of a task that outlived it',
+            where=self._where(),
+            next=('wait for the task before the test or block ends',),
+        )
+
+    def unfinished(self, tape: Tape) -> ReplayError:
+        """A run was still going when the session ended."""
+        return RunUnfinished(
+            f'run {tape.name} was still going when its session ended',
+            expected='runs that end inside the test or block that their session belongs to',
+            got=f'{tape.state}, after node {tape.at}',
+            where=self._where(tape.name),
+            next=('wait for the run before the test or block ends',),
+        )
+
+    def unplayed_nodes(self, tape: Tape, recorded: Run) -> ReplayError:
+        """A run ended before its recording did."""
+        first = len(recorded.nodes) - len(tape.unplayed)
+        items = [item for item in outline_of(recorded) if item.kind != 'history']
+        lines = [f'{item.index} {item.line}' for item in items]
+        if tape.raised is not None and first:
+            lines[first - 1] += f'   <- raised here: {tape.raised.type.rpartition(".")[2]}'
+        return Unplayed(
+            f'{_count(len(tape.unplayed), "recorded node")} never played',
+            run=tape.name,
+            nodes=range(first, len(recorded.nodes)),
+            expected=f'nodes 0 to {len(recorded.nodes) - 1}',
+            got=f'nodes 0 to {first - 1}' if first else 'no node',
+            details=(('recorded', '\n'.join(lines)),),
+            where=self._where(tape.name),
+            next=(self._command('rewrite', 'to record anew, if that is what the code should do'),),
+        )
+
+    def unplayed_runs(self, runs: Sequence[Run], recorded: Sequence[Run], played: Sequence[str]) -> ReplayError:
+        """Recorded runs never started."""
+        return Unplayed(
+            f'{_count(len(runs), "recorded run")} never played',
+            run=runs[0].name,
+            nodes=range(len(runs[0].nodes)),
+            expected=', '.join(run.name for run in recorded),
+            got=', '.join(played) or 'no run',
+            where=self._where(runs[0].name),
+            next=(self._command('rewrite', 'to record anew, if that is what the code should do'),),
+        )
+
+    def _where(self, run: str | None = None) -> Where:
+        return Where(cassette=self.path.as_posix(), run=run)
+
+    def _command(self, mode: str, why: str) -> str:
+        if self.test is not None:
+            return f'pytest {self.test} --replay-record={mode}     {why}'
+        return f'use_cassette({self.name!r}, record={mode!r})     {why}'
+
+
+def _first(agent: str, prompt: Json) -> tuple[tuple[str, str], ...]:
+    text = prompt if isinstance(prompt, str) else dumps(prompt).decode()
+    return (('first', f'run {agent}, prompt "{shortened(text, limit=60)}"'),)
+
+
+def _count(number: int, noun: str) -> str:
+    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'
