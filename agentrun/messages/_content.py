@@ -91,6 +91,7 @@ _VIDEO_FORMATS: dict[str, VideoFormat] = {
     'video/x-ms-wmv': 'wmv',
     'video/3gpp': 'three_gp',
 }
+_FORMATS: dict[str, str] = {**_AUDIO_FORMATS, **_IMAGE_FORMATS, **_DOCUMENT_FORMATS, **_VIDEO_FORMATS}
 
 # The types that Python's own table lacks or gets wrong, as pydantic-ai 1.38 adds them.
 _ADDED_MEDIA_TYPES = {
@@ -468,10 +469,8 @@ class BinaryContent:
         Raises:
             ValueError: If the media type is not known.
         """
-        formats = {'audio': _AUDIO_FORMATS, 'image': _IMAGE_FORMATS, 'video': _VIDEO_FORMATS}
-        family, slash, _ = self.media_type.partition('/')
         try:
-            return formats.get(family + slash[:0] if slash else '', _DOCUMENT_FORMATS)[self.media_type]
+            return _FORMATS[self.media_type]
         except KeyError as error:
             raise ValueError(f'Unknown media type: {self.media_type}') from error
 

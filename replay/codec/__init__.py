@@ -21,7 +21,7 @@ from ._layout import render
 from ._read import read_cassette
 from ._write import MisfitError, pack_cassette
 
-__all__ = ('Limits', 'dumps', 'loads', 'seal_of')
+__all__ = ('DEFAULT_LIMITS', 'Limits', 'dumps', 'loads', 'seal_of')
 
 _SEAL = re.compile(r'  "seal": "([0-9a-f]{32})"\n\}\n*\Z')
 _CONFLICT = re.compile(r'^(?:<{7}|={7}|>{7}|\|{7})(?: .*)?$', re.MULTILINE)
@@ -37,6 +37,7 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+"""What is read unless somebody says otherwise."""
 
 
 def dumps(cassette: Cassette, *, name: str = 'cassette') -> str:
@@ -100,18 +101,42 @@ def seal_of(text: str) -> str:
 
 
 def _written(cassette: Cassette, table: Table | None, name: str) -> str:
-    text = render({**pack_cassette(cassette, table), 'seal': ''})
-    body = text[: text.rindex('  "seal"')]
-    sealed = f'{body}  "seal": "{seal_of(body)}"\n}}\n'
-    restored = loads(sealed, name=name)
-    if _plain(restored) != _plain(cassette):
-        raise NotRestorable(
-            'the recording would not come back from its own text',
-            expected='JSON values with text keys, no NaN, and messages that are whole',
-            got='values that read back differently',
-            where=Where(cassette=name),
-        )
+    """Write with one table, and read again.
+
+    Raises:
+        MisfitError: If a message does not fit the table.
+        NotRestorable: If the cassette does not come back.
+    """
+    try:
+        plain = _plain(cassette)
+        text = render({**pack_cassette(cassette, table), 'seal': ''})
+        body = text[: text.rindex('  "seal"')]
+        sealed = f'{body}  "seal": "{seal_of(body)}"\n}}\n'
+        back = _plain(loads(sealed, name=name))
+    except NotRestorable:
+        raise
+    except (ReplayError, CanonError, pydantic_core.PydanticSerializationError) as error:
+        raise _lost(error.headline if isinstance(error, ReplayError) else str(error), name) from None
+    if back != plain:
+        raise _lost(_difference(plain, back), name)
     return sealed
+
+
+def _lost(got: str, name: str) -> NotRestorable:
+    return NotRestorable(
+        'the recording would not come back from its own text, so it is not written',
+        expected='JSON values: text keys, no NaN, no half characters, at most 200 levels, whole messages',
+        got=got,
+        where=Where(cassette=name),
+    )
+
+
+def _difference(before: bytes, after: bytes) -> str:
+    """Where two texts part, with a little around."""
+    at = next((index for index, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), len(after))
+    start = max(at - 30, 0)
+    cuts = (text[start : at + 30].decode(errors='replace') for text in (before, after))
+    return '{} and then {}'.format(*cuts)
 
 
 def _plain(cassette: Cassette) -> bytes:

@@ -1,0 +1,265 @@
+"""The only access to the disk: cassettes in one folder, read within limits and written whole or not at all.
+
+A recording that waits for a decision stands beside its cassette as `NAME.json.new` and is never taken for it. Nothing
+is changed on any error: a new text goes to a temporary file, is flushed, and takes its place by one rename.
+"""
+
+import os
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+from .cassette import Cassette
+from .codec import DEFAULT_LIMITS, Limits, dumps, loads
+from .errors import CassetteDamaged, CassetteNotFound, NameRefused, ReplayError, StoreFailed, Where
+from .names import PENDING, SUFFIX, checked_name
+
+__all__ = ('Store', 'read_bytes', 'read_cassette', 'write_bytes')
+
+_numbers = count(1)
+
+
+class Store:
+    """The cassettes of one folder. Names are paths below it, with forward slashes, with or without `.json`.
+
+    Args:
+        folder: Where the cassettes are; it need not exist yet.
+        limits: What a cassette may be at most.
+    """
+
+    def __init__(self, folder: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.folder = Path(folder)
+        self.limits = limits
+
+    def path(self, name: str, *, pending: bool = False) -> Path:
+        """Where a cassette stands, or would stand.
+
+        Raises:
+            NameRefused: If that is not inside the folder, links followed.
+        """
+        checked = checked_name(name.removesuffix(PENDING) if pending else name)
+        path = self.folder / f'{checked}{PENDING if pending else ""}'
+        try:
+            inside = path.resolve().is_relative_to(self.folder.resolve())
+        except (OSError, RuntimeError) as error:  # a loop of links
+            raise _failed('followed', path, error) from None
+        if not inside:
+            raise NameRefused(
+                f'{name!r} leads out of the folder of cassettes by a link',
+                expected=f'a file inside {self.folder}',
+                got=str(path.resolve()),
+                next=('remove the link, or choose another name',),
+            )
+        return path
+
+    def exists(self, name: str, *, pending: bool = False) -> bool:
+        """Whether there is such a cassette, or such a pending recording."""
+        return self.path(name, pending=pending).is_file()
+
+    def read(self, name: str, *, pending: bool = False) -> Cassette:
+        """Read a cassette, or a pending recording.
+
+        Raises:
+            CassetteNotFound: If there is none.
+            CassetteDamaged: If it cannot be read as one; its subclasses and siblings as in `codec.loads`.
+            StoreFailed: If the disk says no.
+        """
+        return read_cassette(self.path(name, pending=pending), limits=self.limits)
+
+    def write(self, name: str, cassette: Cassette, *, pending: bool = False) -> bool:
+        """Write a cassette unless nothing but `recorded` would change.
+
+        Args:
+            name: Name of the cassette.
+            cassette: What is written.
+            pending: Whether it waits beside the accepted one. If it equals that, an earlier one that waits is removed.
+
+        Returns:
+            Whether anything was written.
+
+        Raises:
+            NotRestorable: If its text would not bring it back.
+            StoreFailed: If the disk says no.
+        """
+        path = self.path(name, pending=pending)
+        text = dumps(cassette, name=path.as_posix())
+        if pending and self._says(self.path(name), cassette):
+            if path.is_file():
+                self.reject(name)
+            return False
+        if self._says(path, cassette):
+            return False
+        write_bytes(path, text.encode())
+        return True
+
+    def accept(self, name: str) -> None:
+        """Let a pending recording take the place of its cassette.
+
+        Raises:
+            CassetteNotFound: If none is pending.
+            CassetteDamaged: If it cannot be read; both files stay as they are.
+            StoreFailed: If the disk says no.
+        """
+        path, waiting = self.path(name), self.path(name, pending=True)
+        read_cassette(waiting, limits=self.limits)
+        with _disk('accepted', waiting):
+            waiting.replace(path)
+            _sync_folder(path.parent)
+
+    def reject(self, name: str) -> None:
+        """Remove a pending recording.
+
+        Raises:
+            CassetteNotFound: If none is pending.
+            StoreFailed: If the disk says no.
+        """
+        waiting = self.path(name, pending=True)
+        with _disk('removed', waiting):
+            waiting.unlink()
+            _sync_folder(waiting.parent)
+
+    def names(self) -> list[str]:
+        """Names of all cassettes below the folder, sorted."""
+        return self._names(SUFFIX)
+
+    def pending(self) -> list[str]:
+        """Names of all cassettes for which a recording is pending, sorted."""
+        return [name.removesuffix(PENDING) for name in self._names(f'{SUFFIX}{PENDING}')]
+
+    def _names(self, ending: str) -> list[str]:
+        return sorted(
+            (Path(folder) / file).relative_to(self.folder).as_posix()
+            for folder, _, files in os.walk(self.folder)
+            for file in files
+            if file.endswith(ending) and not file.startswith('.') and (Path(folder) / file).is_file()
+        )
+
+    def _says(self, path: Path, cassette: Cassette) -> bool:
+        """Whether a file already holds a cassette, `recorded` apart. A file that cannot be read does not."""
+        if not path.is_file():
+            return False
+        try:
+            text = read_bytes(path, limits=self.limits)
+            there = loads(text, name=path.as_posix(), limits=self.limits)
+            same = dumps(replace(cassette, recorded=there.recorded), name=path.as_posix()).encode()
+        except ReplayError:
+            return False
+        return same == text.replace(b'\r\n', b'\n')
+
+
+def read_cassette(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> Cassette:
+    """Read a cassette from any path.
+
+    Raises:
+        CassetteNotFound: If there is no such file.
+        CassetteDamaged: If it cannot be read as one; others as in `codec.loads`.
+        StoreFailed: If the disk says no.
+    """
+    return loads(read_bytes(path, limits=limits), name=Path(path).as_posix(), limits=limits)
+
+
+def read_bytes(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """Read a file, no more of it than the limits allow.
+
+    Raises:
+        CassetteNotFound: If there is no such file.
+        CassetteDamaged: `too-large`.
+        StoreFailed: If it is no plain file, or the disk says no.
+    """
+    path = Path(path)
+    with _disk('read', path):
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise StoreFailed(
+                f'{path.as_posix()} is no file',
+                expected='a plain file',
+                got='a folder' if stat.S_ISDIR(found.st_mode) else 'a device or a pipe',
+                where=Where(cassette=path.as_posix()),
+            )
+        with path.open('rb') as file:
+            data = file.read(limits.size + 1)
+    if len(data) > limits.size:
+        raise CassetteDamaged(
+            'the file is too large',
+            cause='too-large',
+            expected=f'at most {limits.size} bytes',
+            got=f'{found.st_size} bytes',
+            where=Where(cassette=path.as_posix()),
+        )
+    return data
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all; folders are made as needed.
+
+    The bytes go to a temporary file beside it, are flushed to the disk, and take their place by a rename. A link is
+    followed, and the access rights of a file that is replaced are kept.
+
+    Raises:
+        StoreFailed: If the disk says no; what was there is as it was.
+    """
+    path = Path(path)
+    with _disk('written', path):
+        target = path.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f'.{target.name[:40]}.{os.getpid()}-{next(_numbers)}.tmp')
+        try:
+            _write_through(temporary, data, like=target)
+            temporary.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        _sync_folder(target.parent)
+
+
+def _write_through(path: Path, data: bytes, *, like: Path) -> None:
+    """Write a new file down to the disk, with the access rights of `like` if there is such a file."""
+    with path.open('xb') as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if like.exists():
+        path.chmod(stat.S_IMODE(like.stat().st_mode))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last, where the system lets folders be flushed."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)  # noqa: TID251  # the door
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def _disk(done: str, path: Path) -> Generator[None]:
+    """Turn what the system says into an error of ours."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if done == 'written':
+            raise _failed(done, path, error) from None
+        pending = path.name.endswith(PENDING)
+        raise CassetteNotFound(
+            'no pending recording' if pending else 'no cassette',
+            expected=path.as_posix(),
+            got='no such file',
+            where=Where(cassette=path.as_posix()),
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        raise _failed(done, path, error) from None
+
+
+def _failed(done: str, path: Path, error: Exception) -> StoreFailed:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return StoreFailed(
+        f'{path.as_posix()} could not be {done}: {reason}',
+        got=reason,
+        where=Where(cassette=path.as_posix()),
+        next=('look at the rights and the space of that folder',),
+    )
