@@ -169,27 +169,25 @@ def _active_block() -> _Block | None:
     return block or _open_blocks[-1]
 
 
-def _source() -> Source:
-    source = _current.get()
-    if source is not None:
-        return source
+def _outside() -> Source:
+    """The source of what is read outside of any run."""
     block = _active_block()
     return _LIVE if block is None else block.outside
 
 
 def now() -> datetime:
     """Return the time from the current source, aware and in UTC."""
-    return _source().now()
+    return (_current.get() or _outside()).now()
 
 
 def new_run_id() -> str:
     """Return a new run id from the current source: the text of a UUID."""
-    return _source().run_id()
+    return (_current.get() or _outside()).run_id()
 
 
 def new_tool_call_id() -> str:
     """Return a new tool call id from the current source: `pyd_ai_` and 32 hex digits."""
-    return _source().tool_call_id()
+    return (_current.get() or _outside()).tool_call_id()
 
 
 def source_for_run(name: str) -> Source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import field, fields
 from typing import Annotated, Any, TypeVar, overload
@@ -271,8 +272,7 @@ class UsageLimits:
         """
         if self.request_limit is not None and usage.requests >= self.request_limit:
             raise UsageLimitExceeded(f'The next request would exceed the request_limit of {self.request_limit}')
-        for name in ('input_tokens', 'total_tokens'):
-            self._check(name, usage, 'The next request would exceed')
+        self._check(usage, _CHECKED_BEFORE, 'The next request would exceed')
 
     def check_tokens(self, usage: RunUsage) -> None:
         """Check what responses have used.
@@ -283,8 +283,7 @@ class UsageLimits:
         Raises:
             UsageLimitExceeded: If more tokens were used than allowed.
         """
-        for name in ('input_tokens', 'output_tokens', 'total_tokens'):
-            self._check(name, usage, 'Exceeded')
+        self._check(usage, _CHECKED_AFTER, 'Exceeded')
 
     def check_before_tool_call(self, projected_usage: RunUsage) -> None:
         """Check whether a batch of tool calls may run.
@@ -301,7 +300,15 @@ class UsageLimits:
                 f'The next tool call(s) would exceed the tool_calls_limit of {self.tool_calls_limit} ({tool_calls=}).'
             )
 
-    def _check(self, name: str, usage: RunUsage, verdict: str) -> None:
-        limit: int | None = getattr(self, f'{name}_limit')
-        if limit is not None and (used := getattr(usage, name)) > limit:
-            raise UsageLimitExceeded(f'{verdict} the {name}_limit of {limit} ({name}={used})')
+    def _check(self, usage: RunUsage, checked: Iterable[tuple[str, str]], verdict: str) -> None:
+        for limit_name, counter in checked:
+            limit: int | None = getattr(self, limit_name)
+            if limit is not None and (used := getattr(usage, counter)) > limit:
+                raise UsageLimitExceeded(f'{verdict} the {limit_name} of {limit} ({counter}={used})')
+
+
+_INPUT = ('input_tokens_limit', 'input_tokens')
+_OUTPUT = ('output_tokens_limit', 'output_tokens')
+_TOTAL = ('total_tokens_limit', 'total_tokens')
+_CHECKED_BEFORE = (_INPUT, _TOTAL)
+_CHECKED_AFTER = (_INPUT, _OUTPUT, _TOTAL)
