@@ -13,9 +13,7 @@ from difflib import SequenceMatcher
 from enum import Enum
 from typing import Final, Literal, TypeAlias, cast
 
-from pydantic_core import to_json
-
-from .canon import Json, JsonObject
+from .canon import Json, JsonObject, dumps
 from .cassette import Cassette, Run
 from .outline import Item, outline_of
 
@@ -229,7 +227,7 @@ _Keys: TypeAlias = list[tuple[Hashable, ...]]
 
 
 def _keys(items: Sequence[Item]) -> _Keys:
-    return [((item.kind, to_json(item.content)), (item.kind, item.shape), item.kind) for item in items]
+    return [((item.kind, dumps(item.content)), (item.kind, item.shape), item.kind) for item in items]
 
 
 def _aligned(old: _Keys, new: _Keys) -> Iterator[tuple[int | None, int | None]]:
@@ -297,7 +295,7 @@ def _list_changes(path: str, old: list[Json], new: list[Json]) -> Iterator[Chang
 
 def _list_keys(values: list[Json]) -> _Keys:
     """Equal members first, then parts of one kind and tool, and plain values with plain values."""
-    return [(to_json(value), _kind(value)) for value in values]
+    return [(dumps(value), _kind(value)) for value in values]
 
 
 def _kind(value: Json) -> Hashable:
@@ -307,5 +305,5 @@ def _kind(value: Json) -> Hashable:
 
 
 def _joined(path: str, key: str) -> str:
-    named = key if key.replace('_', '').replace('-', '').isalnum() else to_json(key).decode()
+    named = key if key.replace('_', '').replace('-', '').isalnum() else dumps(key).decode()
     return f'{path}.{named}' if path else named

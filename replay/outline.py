@@ -10,13 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from pydantic_core import from_json, to_json
-
-from .canon import Json, JsonObject
+from .canon import CanonError, Json, JsonObject, dumps, loads
 from .cassette import Definition, Node, Raised, Run, ToolResult
 from .printable import printable, shortened
 
-__all__ = ('Item', 'compact', 'outline_of', 'raised_line', 'read_args')
+__all__ = ('Item', 'Outliner', 'compact', 'outline_of', 'raised_line', 'read_args')
 
 TEXT_LIMIT = 60
 """Most characters of a prompt, of arguments or of a result that a line shows."""
@@ -68,10 +66,35 @@ def outline_of(run: Run) -> list[Item]:
     Returns:
         One item for each message handed in, then one for each node, in order.
     """
-    calls = _Calls()
-    items = [_history_item(index, message, calls) for index, message in enumerate(run.history)]
-    items.extend(_node_item(index, node, calls) for index, node in enumerate(run.nodes))
+    outliner = Outliner()
+    items = [outliner.history(index, message) for index, message in enumerate(run.history)]
+    items.extend(outliner.node(index, node) for index, node in enumerate(run.nodes))
     return items
+
+
+class Outliner:
+    """Outlines one run item by item, as the run goes on; it numbers the calls."""
+
+    def __init__(self) -> None:
+        self._calls = _Calls()
+
+    def history(self, index: int, message: JsonObject) -> Item:
+        """Outline a message that was handed in.
+
+        Args:
+            index: Its number among those handed in, from 0.
+            message: The whole wire message.
+        """
+        return _history_item(index, message, self._calls)
+
+    def node(self, index: int, node: Node) -> Item:
+        """Outline a node.
+
+        Args:
+            index: Its number in the run, from 0.
+            node: The node; after all that came before it in the run.
+        """
+        return _node_item(index, node, self._calls)
 
 
 def compact(value: Json, *, limit: int = TEXT_LIMIT) -> str:
@@ -81,7 +104,7 @@ def compact(value: Json, *, limit: int = TEXT_LIMIT) -> str:
         value: Any JSON.
         limit: Most characters shown before the line is cut.
     """
-    return shortened(printable(to_json(value).decode()), limit=limit)
+    return shortened(printable(dumps(value).decode()), limit=limit)
 
 
 def raised_line(raised: Raised) -> str:
@@ -102,8 +125,8 @@ def read_args(args: Json) -> Json:
     if not isinstance(args, str):
         return args
     try:
-        return cast('Json', from_json(args, allow_inf_nan=False))
-    except ValueError:
+        return loads(args)
+    except CanonError:
         return args
 
 
@@ -165,6 +188,8 @@ def _node_content(node: Node, parts: Sequence['_Part']) -> JsonObject:
         found['results'] = {str(number): _result(result) for number, result in node.results.items()}
     if node.types:
         found['types'] = node.types
+    if node.from_history:
+        found['from_history'] = True
     if node.raised:
         found['raised'] = _raised(node.raised)
     if node.facts:

@@ -3,6 +3,15 @@
 from replay.canon import Json, JsonObject
 from replay.cassette import Cassette, Definition, Node, Run
 
+COUNTERS = (
+    'input_tokens',
+    'cache_write_tokens',
+    'cache_read_tokens',
+    'output_tokens',
+    'input_audio_tokens',
+    'cache_audio_read_tokens',
+    'output_audio_tokens',
+)
 TIME = '2000-01-01T00:00:01Z'
 
 
@@ -58,7 +67,7 @@ def request(*parts: JsonObject, instructions: str | None = None) -> JsonObject:
 def response(*parts: JsonObject, model: str = 'm', finish: str | None = None, response_id: str = 'x') -> JsonObject:
     return {
         'parts': list(parts),
-        'usage': {'input_tokens': 1, 'output_tokens': 1, 'details': {}},
+        'usage': {**dict.fromkeys(COUNTERS, 0), 'input_tokens': 1, 'output_tokens': 1, 'details': {}},
         'model_name': model,
         'timestamp': TIME,
         'kind': 'response',
@@ -87,5 +96,5 @@ def run(*nodes: Node, name: str = 'trip_agent', history: tuple[JsonObject, ...] 
     return Run(name=name, agent=name.rpartition('/')[2].partition('#')[0], history=history, nodes=whole)
 
 
-def cassette(*runs: Run) -> Cassette:
-    return Cassette(test='tests/test_trip.py::test_forecast', runs=runs)
+def cassette(*runs: Run, recorded: JsonObject | None = None) -> Cassette:
+    return Cassette(test='tests/test_trip.py::test_forecast', recorded=recorded or {}, runs=runs)

@@ -101,6 +101,7 @@ def test_facts_and_results_that_no_message_tells_are_told() -> None:
         types={'parts[0]': 'uuid'},
         raised=raised,
         facts={'output': 3},
+        from_history=True,
     )
     item = outline_of(run(node))[1]
     assert item.line == 'CallToolsNode: f() #call-1, output 3, raised of call 0, retry of call 1 !! ValueError: no'
@@ -111,6 +112,7 @@ def test_facts_and_results_that_no_message_tells_are_told() -> None:
         'finished': [0],
         'results': {'0': {'kind': 'raised', 'raised': told}, '1': {'kind': 'retry', 'content': 'again'}},
         'types': {'parts[0]': 'uuid'},
+        'from_history': True,
         'raised': told,
         'facts': {'output': 3},
     }

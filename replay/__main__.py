@@ -1,0 +1,5 @@
+"""`python -m replay` is the command `replay`."""
+
+from .cli import main
+
+main()

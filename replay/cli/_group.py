@@ -1,0 +1,56 @@
+"""The commands by name, and how each of them ends: exit codes and errors without a traceback."""
+
+from importlib import import_module
+from typing import cast
+
+import click
+
+from replay.errors import ReplayError
+
+from ._out import fail
+
+__all__ = ('replay',)
+
+COMMANDS = {
+    'accept': ('_pending', 'Put pending recordings in the place of the accepted ones.'),
+    'reject': ('_pending', 'Throw pending recordings away.'),
+    'show': ('_show', 'Show a cassette as text.'),
+    'diff': ('_diff', 'Compare node sequences of two cassettes, or with a revision.'),
+    'import': ('_import', 'Turn a recorded message history into a cassette.'),
+}
+"""Module and one line of help, in the order in which they are listed."""
+
+
+class Commands(click.Group):
+    """Imports a command when it is asked for, and tells every known error in its own words."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's interface
+        """Name the commands in the order of a first use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # same
+        """Import the command of that name; None if there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f'.{COMMANDS[cmd_name][0]}', __package__)
+        return cast('click.Command', getattr(module, f'{cmd_name}_command'))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # same
+        """List the commands without importing them."""
+        with formatter.section('Commands'):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; an error that this package knows becomes its text and its exit code."""
+        try:
+            return super().invoke(ctx)
+        except ReplayError as error:
+            ctx.exit(fail(error))
+
+
+@click.group(cls=Commands, context_settings={'help_option_names': ['-h', '--help'], 'max_content_width': 100})
+def replay() -> None:
+    """Record agent runs as readable cassettes, replay them byte for byte, see what changed.
+
+    Exit codes: 0 clean, 1 differs or fails, 2 usage or bad input.
+    """

@@ -1,0 +1,86 @@
+"""What a person or a pipe sees: colours and progress on a terminal, plain lines elsewhere."""
+
+import os
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from replay.errors import ReplayError
+from replay.printable import printable_lines
+
+if TYPE_CHECKING:
+    from replay.canon import Json
+
+__all__ = ('Step', 'fail', 'note', 'progress', 'say', 'say_json')
+
+Step = Callable[[str], None]
+"""Tells a progress display that one more is done, and what comes next."""
+
+
+def say(text: str = '', *, colour: str | None = None, bold: bool = False) -> None:
+    """Write one line to the output, coloured if it is a terminal. The text is safe already (see `printable`)."""
+    click.secho(text, fg=colour, bold=bold or None, color=_color())
+
+
+def say_json(value: 'Json') -> None:
+    """Write one line of JSON to the output."""
+    from replay.canon import dumps
+
+    click.echo(dumps(value), color=False)
+
+
+def note(text: str) -> None:
+    """Write one line beside the output: what a person wants to know and a pipe does not want to read."""
+    click.echo(text, err=True, color=_color())
+
+
+def fail(error: ReplayError) -> int:
+    """Write an error beside the output.
+
+    Args:
+        error: Its text may quote what came from a file.
+
+    Returns:
+        The exit code that it earns.
+    """
+    headline, *rows = error.render().split('\n')
+    click.secho(printable_lines(headline)[0], fg='red', err=True, color=_color())
+    for row in rows:
+        click.echo(printable_lines(row)[0], err=True)
+    return 2
+
+
+@contextmanager
+def progress(total: int, first: str) -> Generator[Step]:
+    """Show progress beside the output while the block runs, if that is a terminal; nothing at all elsewhere.
+
+    Args:
+        total: How many steps there are.
+        first: What is done first.
+
+    Yields:
+        A function to call after each step, with the text for the next.
+    """
+    if not _is_terminal():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn('{task.description}'))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(escape(first), total=total)
+        yield lambda text: shown.update(task, advance=1, description=escape(text))
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get('TERM') != 'dumb'
+
+
+def _color() -> bool | None:
+    """False where colours are unwanted; None lets click strip them where the output is no terminal."""
+    return False if os.environ.get('NO_COLOR') or os.environ.get('TERM') == 'dumb' else None

@@ -1,0 +1,125 @@
+"""The command line as a whole: help, exit codes, errors, terminal and pipe."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from replay import cli
+from replay.cli._group import COMMANDS, replay
+from replay.errors import ReplayError, Where
+from tests.terminal import CHECKOUT, in_pipe, in_terminal
+
+
+def test_help_lists_every_command_and_imports_none() -> None:
+    program = (
+        'import sys; sys.argv = ["replay", "--help"]\n'
+        'import atexit; atexit.register(lambda: print(sorted(n for n in sys.modules if n.startswith("replay"))))\n'
+        'from replay.cli import main; main()'
+    )
+    done = in_pipe('-c', program, cwd=CHECKOUT)
+    *told, modules = done.stdout.splitlines()
+    assert [line.split()[0] for line in told[told.index('Commands:') + 1 :]] == list(COMMANDS)
+    assert modules == str(
+        ['replay', 'replay.cli', 'replay.cli._group', 'replay.cli._out', 'replay.errors', 'replay.printable']
+    )
+
+
+@pytest.mark.parametrize('name', COMMANDS)
+def test_every_command_has_help_in_the_words_of_the_list(name: str) -> None:
+    result = CliRunner().invoke(replay, [name, '--help'])
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith(f'Usage: replay {name} ')
+
+
+@pytest.mark.parametrize('arguments', [['nope'], ['--nope'], ['diff', '--nope'], ['show'], ['diff', 'a'], ['run', 'x']])
+def test_wrong_usage_ends_in_code_2(arguments: list[str]) -> None:
+    result = CliRunner().invoke(replay, arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith('Usage: replay')
+
+
+@pytest.mark.parametrize('name', ['review', 'rebind', 'seal', 'move', 'drift', 'list', 'view', 'export', 'prune'])
+def test_a_command_that_does_not_exist_yet_is_unknown(name: str) -> None:
+    assert f"No such command '{name}'" in CliRunner().invoke(replay, [name]).stderr
+
+
+def test_an_error_is_told_in_its_own_words_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command('show')
+    def broken() -> None:
+        raise ReplayError(
+            'it is \x1b[2J broken',
+            expected='this',
+            got='that\nand \x1b more',
+            where=Where(cassette='a.json', node='3 End'),
+            next=('replay show b.json',),
+        )
+
+    monkeypatch.setattr('replay.cli._show.show_command', broken)
+    result = CliRunner().invoke(replay, ['show'])
+    assert result.exit_code == 2
+    assert result.stdout == ''
+    assert result.stderr == (
+        'replay: it is \\x1b[2J broken\n'
+        '   expected  this\n'
+        '   got       that\n'
+        '             and \\x1b more\n'
+        '   where     a.json  node 3 End\n'
+        '   next      replay show b.json\n'
+    )
+
+
+@pytest.mark.parametrize('missing', [['click'], ['rich'], ['click', 'rich']])
+def test_without_the_extra_one_line_says_what_to_install(
+    missing: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find(name: str) -> object:
+        return None if name in missing else object()
+
+    monkeypatch.setattr(cli, 'find_spec', find)
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    names = ' and '.join(missing)
+    assert capsys.readouterr().err == (f"replay: the command line needs {names}: pip install 'agentrun-replay[cli]'\n")
+
+
+def test_a_closed_pipe_is_quiet() -> None:
+    program = f'{sys.executable} -m replay --help | true'
+    done = subprocess.run(program, shell=True, cwd=CHECKOUT, capture_output=True, check=False)
+    assert done.stderr == b''
+
+
+def test_a_pipe_that_cannot_show_a_character_gets_its_escape() -> None:
+    done = in_pipe('-m', 'replay', 'accept', '--dir', '日', cwd=CHECKOUT, PYTHONIOENCODING='latin-1')
+    assert (done.returncode, done.stdout) == (0, 'nothing is pending below \\u65e5\n')
+
+
+PROGRAM = """
+from replay.cli._out import progress, say
+with progress(2, 'first [bold]') as step:
+    step('second')
+    step('')
+say('done', colour='green')
+"""
+
+
+def test_a_terminal_gets_colours_and_progress() -> None:
+    code, told = in_terminal('-c', PROGRAM, cwd=CHECKOUT)
+    assert code == 0
+    assert '\x1b[32mdone' in told
+    assert 'first [bold]' in told
+    assert '0/2' in told
+
+
+@pytest.mark.parametrize(('name', 'value'), [('NO_COLOR', '1'), ('TERM', 'dumb')])
+def test_a_terminal_that_wants_no_colours_gets_none(name: str, value: str) -> None:
+    program = 'from replay.cli._out import say; say("done", colour="green")'
+    assert in_terminal('-c', program, cwd=CHECKOUT, **{name: value}) == (0, 'done\r\n')
+
+
+def test_a_pipe_gets_neither_colours_nor_progress() -> None:
+    done = in_pipe('-c', PROGRAM, cwd=CHECKOUT)
+    assert (done.stdout, done.stderr) == ('done\n', '')

@@ -1,0 +1,57 @@
+"""Commands as a person runs them: on a pseudo-terminal, or into a pipe."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This environment without what changes the look, with the packages of the checkout."""
+    unwanted = ('PYTEST_', 'COV_', 'GIT_')
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
+    for name in ('CI', 'NO_COLOR', 'FORCE_COLOR', 'PYTHONIOENCODING'):
+        kept.pop(name, None)
+    return {**kept, 'TERM': 'xterm', 'COLUMNS': '120', 'PYTHONPATH': str(CHECKOUT), **more}
+
+
+def in_terminal(*arguments: str, cwd: Path, **more: str) -> tuple[int, str]:
+    """Run this Python with some arguments on a terminal.
+
+    Returns:
+        The exit code, and all that the terminal got.
+    """
+    pty = pytest.importorskip('pty', reason='pseudo-terminals are a thing of POSIX')
+    own, its = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, *arguments], stdin=its, stdout=its, stderr=its, cwd=cwd, env=environment(**more)
+    ) as child:
+        os.close(its)
+        shown = bytearray()
+        while True:
+            try:
+                chunk = os.read(own, 65536)
+            except OSError:  # the child has closed its end
+                break
+            if not chunk:
+                break
+            shown += chunk
+    os.close(own)
+    return child.returncode, shown.decode()
+
+
+def in_pipe(*arguments: str, cwd: Path, **more: str) -> 'subprocess.CompletedProcess[str]':
+    """Run this Python with some arguments, both outputs caught."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=environment(**more),
+        capture_output=True,
+        encoding='utf-8',
+        timeout=120,
+        check=False,
+    )
