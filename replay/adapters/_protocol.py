@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from replay.canon import Json, JsonObject
-from replay.cassette import Run
 from replay.errors import ReplayError
 from replay.match import Divergence
 from replay.tape import Tape
@@ -86,19 +85,6 @@ class Conductor(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Played:
-    """What came of playing a recording with a stand-in agent."""
-
-    messages: bytes
-    """All messages, as the bytes of `all_messages_json()`."""
-    new_from: int
-    nodes: tuple[str, ...]
-    """Kinds of the nodes that ran, in order."""
-    error: str | None
-    """Class name and text of the error that ended it: `ModelHTTPError: ...`."""
-
-
 class Host(Protocol):
     """An agent library."""
 
@@ -112,12 +98,4 @@ class Host(Protocol):
 
     def install(self, conductor: Conductor) -> AbstractContextManager[None]:
         """Ask `conductor` about each run that starts while the block is open, in any task or thread."""
-        ...
-
-    def play(self, run: Run) -> Played:
-        """Let the library's core play a recording with a stand-in agent.
-
-        Raises:
-            NotSupported: If the core has no such kind of run, by name.
-        """
         ...

@@ -1,0 +1,40 @@
+"""The host for agents written with `agentrun`. It stands on the seam `agentrun._effects`; nothing is patched."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from agentrun._ambient import LiveSource, deterministic
+from agentrun._effects import install
+from replay.adapters._protocol import Conductor
+from replay.adapters.agentrun._runs import SessionHandler
+from replay.canon import JsonObject
+
+__all__ = ('AgentrunHost',)
+
+
+class AgentrunHost:
+    """Record and replay of `agentrun` runs; the `Host` that every installation has."""
+
+    def recorded(self) -> JsonObject:
+        """Date, and `agentrun` with its version."""
+        try:
+            by = f'agentrun {version("agentrun-replay")}'
+        except PackageNotFoundError:  # a tree that is not installed
+            by = 'agentrun'
+        return {'on': LiveSource().now().date().isoformat(), 'by': by}
+
+    @contextmanager
+    def watch(self, conductor: Conductor) -> Generator[None]:
+        """Ask `conductor` about each run that starts while the block is open and no other block asks."""
+        with install(SessionHandler(conductor)):
+            yield
+
+    @contextmanager
+    def install(self, conductor: Conductor) -> Generator[None]:
+        """Ask `conductor` about each run that starts while the block is open.
+
+        Messages that are made outside of runs, and runs that the conductor leaves alone, have logical times too.
+        """
+        with deterministic(), install(SessionHandler(conductor)):
+            yield

@@ -1,0 +1,190 @@
+"""Objects of agentrun to wire JSON and back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
+
+from agentrun._effects import ModelCall
+from agentrun._outcomes import ToolDeferred, ToolOutcome, ToolRetried, ToolReturned, return_parts
+from agentrun.messages import (
+    ModelMessage,
+    ModelMessagesTypeAdapter,
+    ModelRequest,
+    ModelResponse,
+    ToolCallPart,
+    ToolReturn,
+    ToolReturnPart,
+    UserPromptPart,
+)
+from agentrun.messages._wire import dump_messages
+from agentrun.models._base import ModelRequestParameters
+from agentrun.tools import ToolDefinition
+from replay.canon import Json, JsonObject, dumps, own
+from replay.cassette import Definition, ToolResult
+
+_USUAL_TOOL: Mapping[str, Json] = {
+    'kind': 'function',
+    'outer_typed_dict_key': None,
+    'strict': None,
+    'sequential': False,
+    'metadata': None,
+    'timeout': None,
+}
+"""Fields of a tool definition that a cassette leaves out where they have these values."""
+
+_USUAL_OUTPUT: Mapping[str, Json] = {
+    'mode': 'text',
+    'tools': None,
+    'object': None,
+    'template': None,
+    'allow_text': True,
+    'allow_image': False,
+}
+
+
+def message_bytes(message: ModelMessage) -> bytes:
+    """Wire JSON of one message."""
+    return dump_messages([message])[1:-1]
+
+
+def message_json(message: ModelMessage) -> JsonObject:
+    """Wire JSON of one message, as it is now."""
+    return cast('JsonObject', own(message_bytes(message)))
+
+
+def restored_messages(messages: Sequence[JsonObject]) -> list[ModelMessage]:
+    """Messages of wire JSON."""
+    return ModelMessagesTypeAdapter.validate_json(dumps(cast('Json', list(messages))))
+
+
+def restored_response(message: JsonObject) -> ModelResponse:
+    """A response of wire JSON."""
+    return cast('ModelResponse', restored_messages([message])[0])
+
+
+def prompt_json(prompt: object) -> Json:
+    """A user prompt as its part writes it."""
+    return None if prompt is None else _part(UserPromptPart(cast('Any', prompt)))['content']
+
+
+def restored_prompt(content: Json) -> Any:
+    """A user prompt of the content of its part."""
+    part = {'content': content, 'part_kind': 'user-prompt'}
+    request = restored_messages([{'kind': 'request', 'parts': [cast('Json', part)]}])[0]
+    return cast('UserPromptPart', request.parts[0]).content
+
+
+class Definitions:
+    """Makes the definition of each request, and the same object as long as nothing changes."""
+
+    def __init__(self) -> None:
+        self._key: list[object] = []
+        self._last = Definition()
+
+    def of(self, call: ModelCall, instructions: str | None) -> Definition:
+        """Say what a call carries beside its messages."""
+        found = call.parameters
+        # Definitions of tools are replaced and not changed, so the objects themselves tell whether they are the same.
+        tools = [*found.function_tools, None, *found.output_tools, None, *found.builtin_tools]
+        key: list[object] = [instructions, call.settings, found.output_mode, found.output_object, *tools]
+        if len(key) != len(self._key) or any(map(_is_other, key, self._key)):
+            self._key = key
+            self._last = _definition(call, instructions)
+        return self._last
+
+
+def _is_other(one: object, other: object) -> bool:
+    return one is not other
+
+
+def _definition(call: ModelCall, instructions: str | None) -> Definition:
+    parameters = call.parameters
+    return Definition(
+        instructions=instructions,
+        settings=_settings(cast('Mapping[str, Any] | None', call.settings)),
+        tools={tool.name: _tool(tool) for tool in parameters.function_tools},
+        builtin_tools=tuple(cast('JsonObject', to_jsonable_python(tool)) for tool in parameters.builtin_tools),
+        output=_output(parameters),
+    )
+
+
+def _settings(settings: Mapping[str, Any] | None) -> JsonObject | None:
+    """Settings as JSON; a value that JSON cannot hold (a timeout object) by its repr."""
+    return {name: to_jsonable_python(value, fallback=repr) for name, value in settings.items()} if settings else None
+
+
+def _tool(tool: ToolDefinition) -> JsonObject:
+    found: JsonObject = {}
+    if tool.description is not None:
+        found['description'] = tool.description
+    found['parameters'] = cast('Json', tool.parameters_json_schema)
+    for name, usual in _USUAL_TOOL.items():
+        value = getattr(tool, name, usual)
+        if value != usual:
+            found[name] = to_jsonable_python(value, fallback=repr)
+    return found
+
+
+def _output(parameters: ModelRequestParameters) -> JsonObject | None:
+    described: dict[str, Json] = {
+        'mode': parameters.output_mode,
+        'tools': {tool.name: _tool(tool) | {'kind': None} for tool in parameters.output_tools} or None,
+        'object': parameters.output_object and to_jsonable_python(parameters.output_object),
+        'template': parameters.prompted_output_template,
+        'allow_text': parameters.allow_text_output,
+        'allow_image': parameters.allow_image_output,
+    }
+    found = {name: value for name, value in described.items() if value != _USUAL_OUTPUT[name]}
+    for tool in cast('dict[str, JsonObject]', found.get('tools') or {}).values():
+        del tool['kind']
+    return found or None
+
+
+# -- outcomes of tools
+
+
+def result_json(call: ToolCallPart, outcome: ToolOutcome) -> ToolResult:
+    """Write down what came of a call, as it is now.
+
+    Raises:
+        pydantic_core.PydanticSerializationError: If JSON cannot hold it.
+        agentrun.exceptions.UserError: If a tool must not return such a value.
+    """
+    match outcome:
+        case ToolRetried(content=content):
+            return ToolResult(kind='retry', content=to_jsonable_python(content, bytes_mode='base64'))
+        case ToolDeferred(kind=kind, metadata=metadata):
+            return ToolResult(kind=kind, metadata=to_jsonable_python(metadata, bytes_mode='base64'))
+        case ToolReturned():
+            part, user_content = return_parts(call, outcome)
+            written = _part(part)
+            return ToolResult(
+                kind='return',
+                content=written['content'],
+                metadata=written['metadata'],
+                user_content=None if user_content is None else prompt_json(user_content),
+            )
+
+
+def restored_outcome(result: ToolResult) -> ToolOutcome:
+    """Make the outcome again that was written down; what raised is no outcome."""
+    if result.kind == 'retry':
+        return ToolRetried(cast('Any', result.content))
+    if result.kind in {'external', 'unapproved'}:
+        return ToolDeferred(cast('Any', result.kind), cast('Any', result.metadata))
+    content = None if result.user_content is None else restored_prompt(result.user_content)
+    return ToolReturned(ToolReturn(result.content, content=content, metadata=result.metadata))
+
+
+def deferred_json(results: object) -> Json:
+    """Results handed to a run for calls of its history, as JSON."""
+    if results is None:
+        return None
+    return own(TypeAdapter[Any](Any, config={'ser_json_bytes': 'base64'}).dump_json(results))
+
+
+def _part(part: UserPromptPart | ToolReturnPart) -> JsonObject:
+    message = message_json(ModelRequest(parts=[part]))
+    return cast('list[JsonObject]', message['parts'])[0]
