@@ -1,4 +1,6 @@
-"""The lean decorator makes what the standard one makes; copies with changes; short reprs."""
+"""The lean decorators make what the standard one makes; copies with changes; short reprs."""
+
+from __future__ import annotations
 
 import copy
 import inspect
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agentrun._records import changed, full_repr, lean_dataclass
+from agentrun._records import changed, fact, full_repr, lean_dataclass
 
 
 @lean_dataclass()
@@ -166,3 +168,73 @@ def test_an_init_is_compiled_on_first_use_only():
     assert not inspect.isfunction(before)
     assert inspect.isfunction(after)
     assert before.__get__(None, Late) is not None
+
+
+def test_a_post_init_is_called():
+    @lean_dataclass()
+    class Checked:
+        a: int
+
+        def __post_init__(self) -> None:
+            self.a += 1
+
+    assert Checked(1).a == 2
+
+
+def test_an_equality_that_is_there_stays():
+    @lean_dataclass()
+    class Own:
+        a: int
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Own)
+
+        def __hash__(self) -> int:
+            return 1
+
+    assert Own(1) == Own(2)
+    assert hash(Own(1)) == 1
+
+
+@fact()
+class Fact:
+    """A fact with every kind of field."""
+
+    a: int
+    b: str = 'b'
+    c: tuple[int, ...] = field(default_factory=tuple[int, ...])
+    d: int = field(default=4, compare=False)
+
+    def next(self) -> Fact:
+        return replace(self, a=self.a + 1)
+
+
+@fact(kw_only=True)
+class NamedFact(Fact):
+    """A fact with a field that must be named."""
+
+    e: float
+
+
+def test_facts_are_equal_and_hashable_by_their_fields():
+    assert Fact(1) == Fact(1, d=5) != Fact(2)
+    assert {Fact(1), Fact(1), Fact(2)} == {Fact(2), Fact(1)}
+    assert NamedFact(1, e=0.5) == NamedFact(1, e=0.5) != Fact(1)
+
+
+def test_facts_show_all_their_fields():
+    assert repr(NamedFact(1, e=0.5)) == "NamedFact(a=1, b='b', c=(), d=4, e=0.5)"
+
+
+def test_facts_have_slots_and_can_be_copied_and_pickled():
+    made = Fact(1, 'x', (1,))
+    assert not hasattr(made, '__dict__')
+    assert copy.deepcopy(made) == pickle.loads(pickle.dumps(made)) == made
+    assert made.next() == Fact(2, 'x', (1,))
+    assert asdict(made) == {'a': 1, 'b': 'x', 'c': (1,), 'd': 4}
+
+
+def test_facts_match_patterns():
+    match Fact(1, 'x'):
+        case Fact(number, text):
+            assert (number, text) == (1, 'x')
