@@ -33,7 +33,7 @@ class GenerateToolJsonSchema(GenerateJsonSchema):
 
     @override
     def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> JsonSchemaValue:
-        """Say of a typed dict whether it takes further keys; pydantic leaves it out where the config comes apart."""
+        """Say of a typed dict whether it takes further keys; pydantic before 2.12 left it out."""
         json_schema = super().typed_dict_schema(schema)
         if 'additionalProperties' in json_schema:
             return json_schema

@@ -277,8 +277,8 @@ class UnionOutputProcessor(BaseObjectOutputProcessor[OutputDataT]):
         self._processors: dict[str, ObjectOutputProcessor[OutputDataT]] = {}
         for output in outputs:
             processor = ObjectOutputProcessor(output, strict=strict)
-            key = processor.object_def.name or getattr(output, '__name__', type(output).__name__)
-            self._processors[free_name(key, self._processors)] = processor
+            name_of_output = processor.object_def.name or repr(output)
+            self._processors[free_name(name_of_output, self._processors)] = processor
         json_schema = _union_schema({key: processor.object_def for key, processor in self._processors.items()})
         description = [processor.object_def.description for processor in self._processors.values()][-1]
         super().__init__(
@@ -415,10 +415,7 @@ def _adapt_wrapped(output: Any) -> tuple[Any, ObjectJsonSchema]:
 
 def _union_schema(definitions: dict[str, OutputObjectDefinition]) -> ObjectJsonSchema:
     """Describe the choice between outputs: an object that names one and holds its data."""
-    titled = [
-        definition.json_schema | ({'title': definition.name} if definition.name else {})
-        for definition in definitions.values()
-    ]
+    titled = [definition.json_schema | {'title': definition.name} for definition in definitions.values()]
     schemas, shared = merge_definitions(titled)
     choices = [
         _choice(key, definition, schema) for (key, definition), schema in zip(definitions.items(), schemas, strict=True)
@@ -439,9 +436,8 @@ def _choice(key: str, definition: OutputObjectDefinition, schema: JsonSchemaValu
         'properties': {'kind': {'type': 'string', 'const': key}, 'data': data},
         'required': ['kind', 'data'],
         'additionalProperties': False,
+        'title': definition.name,
     }
-    if definition.name:
-        choice['title'] = definition.name
     if definition.description:
         choice['description'] = definition.description
     return choice

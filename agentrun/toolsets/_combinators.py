@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -38,7 +38,7 @@ class CombinedToolset(AbstractToolset[AgentDepsT]):
     toolsets: Sequence[AbstractToolset[AgentDepsT]]
     _lock: anyio.Lock | None = field(init=False, repr=False, compare=False, default=None)
     _entered: int = field(init=False, repr=False, compare=False, default=0)
-    _exit_stack: AsyncExitStack | None = field(init=False, repr=False, compare=False, default=None)
+    _exit_stack: AsyncExitStack = field(init=False, repr=False, compare=False, default_factory=AsyncExitStack)
 
     @property
     @override
@@ -68,20 +68,26 @@ class CombinedToolset(AbstractToolset[AgentDepsT]):
         if self._lasting():
             async with self._locked():
                 self._entered -= 1
-                if self._entered == 0 and self._exit_stack is not None:
-                    await self._exit_stack.aclose()
-                    self._exit_stack = None
+                if self._entered == 0:
+                    stack, self._exit_stack = self._exit_stack, AsyncExitStack()
+                    await stack.aclose()
 
     def _lasting(self) -> list[AbstractToolset[AgentDepsT]]:
         """Find the toolsets that do something on being entered: most do not, and then nothing needs to be awaited."""
         return [toolset for toolset in self.toolsets if type(toolset).__aenter__ is not AbstractToolset.__aenter__]
 
-    def _locked(self) -> anyio.Lock:
-        if self._lock is None:
-            import anyio
+    @asynccontextmanager
+    async def _locked(self) -> AsyncGenerator[None]:
+        """Let one task at a time enter or leave; the last one takes the lock along, for the next event loop."""
+        import anyio
 
-            self._lock = anyio.Lock(fast_acquire=True)
-        return self._lock
+        lock = self._lock = self._lock or anyio.Lock(fast_acquire=True)
+        try:
+            async with lock:
+                yield
+        finally:
+            if not self._entered and not lock.locked():
+                self._lock = None
 
     @override
     async def get_tools(self, ctx: RunContext[AgentDepsT]) -> dict[str, ToolsetTool[AgentDepsT]]:
