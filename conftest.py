@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ['pytester']
+pytest_plugins = ['replay.pytest_plugin', 'pytester']
 
 
 @pytest.fixture(scope='module', params=['asyncio', 'trio'])

@@ -62,12 +62,13 @@ class Problem:
         if error.where.field is not None and error.expected is not None and error.got is not None:
             readings = (error.expected, error.got)
         apart = ('where', 'next', 'expected', 'got') if readings else ('where', 'next')
-        cassette = None if readings else error.where.cassette
+        cassette = error.where.cassette
+        told = readings is not None or cassette is None or cassette in (error.expected or '')
         return cls(
             headline=error.headline,
             readings=readings,
             facts=(
-                *((('cassette', cassette),) if cassette else ()),
+                *(() if told else (('cassette', str(cassette)),)),
                 *((label, value) for label, value in error.rows() if label not in apart),
             ),
             where=str(replace(error.where, cassette=None)),

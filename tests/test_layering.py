@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
+PACKAGES = {'agentrun', 'replay'}
+
 BRIDGE = 'replay/adapters/agentrun'
 """The one place of `replay` (a file, or a folder of this name) that may import `agentrun`."""
 
@@ -170,3 +172,8 @@ def test_importing_agentrun_loads_no_other_third_party(loaded_by_agentrun: set[s
 def test_the_layout_is_read_whole():
     assert (ORDER[0], ORDER[-1]) == ('agentrun/_ambient.py', 'replay/__init__.py')
     assert len(set(ORDER)) == len(ORDER)
+
+
+def test_what_the_plugin_adds_to_the_start_of_pytest_is_itself():
+    ours = {name for name in loaded_by('import pytest, replay.pytest_plugin') if name.split('.')[0] in PACKAGES}
+    assert ours == {'replay', 'replay.pytest_plugin'}

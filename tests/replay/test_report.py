@@ -67,7 +67,7 @@ def test_few_tests_are_recorded_by_name_as_a_shell_takes_it():
 def test_an_error_without_a_field_shows_what_it_says_and_its_own_advice():
     error = ReplayError(
         'no cassette',
-        expected='cassettes/a.json   (mode none: nothing is recorded)',
+        expected='a cassette   (mode none: nothing is recorded)',
         got='nothing',
         where=Where(cassette='cassettes/a.json'),
         details=(('this run', 'line 1\nline 2'),),
@@ -75,7 +75,7 @@ def test_an_error_without_a_field_shows_what_it_says_and_its_own_advice():
     )
     assert cause_lines(2, [note(error=error, state='missing')])[1:] == [
         '     cassette  cassettes/a.json',
-        '     expected  cassettes/a.json   (mode none: nothing is recorded)',
+        '     expected  a cassette   (mode none: nothing is recorded)',
         '     got       nothing',
         '     this run  line 1',
         '               line 2',
@@ -159,3 +159,8 @@ def test_an_error_that_says_nothing_more_still_has_its_place():
         f'{"1. odd":<57} 1 test, 1 cassette',
         '   where  t::a',
     ]
+
+
+def test_a_cassette_that_the_error_names_already_is_not_named_again():
+    error = ReplayError('no cassette', expected='cassettes/a.json', where=Where(cassette='cassettes/a.json'))
+    assert cause_lines(1, [note('t::a', error=error)])[1:] == ['     expected  cassettes/a.json', '   where  t::a']

@@ -1,0 +1,272 @@
+"""The pytest plugin: replay for every agent run of a test, wherever it starts.
+
+pytest loads this module at its start, so it imports nothing but pytest; the engine comes with the first test that needs
+it. A test needs it if it asks for the fixture `agent_run_replay`, bears the marker of that name, or if ini
+`replay_auto` says that all tests do.
+
+The life of a session follows the test: an automatic fixture, the first of the test's own, opens it; it is judged at
+the end of the test's call, so that what it finds fails the test itself. In between it is the state of the process (a
+fixture of another task or thread finds it) and is set inside the test's own coroutine (a task that outlives its test
+takes that test's closed session along and is refused by it).
+"""
+
+import os
+from collections.abc import Generator
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from .pytest_session import Disabled, OwnSession
+    from .report import Note
+    from .session import Session
+
+_MODES = ('none', 'once', 'rewrite')
+_LATER = ('new_episodes', 'all')
+"""Record modes that the format of cassettes knows and this version does not."""
+
+_NOTE = 'agent_run_replay'
+"""Attribute of a test report that takes the note from a worker to the process that prints."""
+
+_HELP = {
+    'record': 'Record mode of agent runs: none (default), once, rewrite.',
+    'dir': 'Folder of the cassettes, relative to the root of the tests (default: cassettes).',
+    'pending': 'Play pending recordings (NAME.json.new) where there are some.',
+    'disable': 'Neither record nor replay agent runs.',
+    'record-in-ci': 'Record in CI too (environment variable CI), where nothing is recorded otherwise.',
+}
+_DEFAULTS = {'record': 'none', 'dir': 'cassettes'}
+"""Options that take a value; the others are flags."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register `--replay-...`, an ini value of the same name for each, and `replay_auto`."""
+    group = parser.getgroup('replay', 'record and replay of agent runs')
+    for name, text in _HELP.items():
+        option, ini = f'--replay-{name}', f'replay_{name.replace("-", "_")}'
+        if name in _DEFAULTS:
+            group.addoption(option, default=None, dest=ini, metavar=name.upper(), help=text)
+            parser.addini(ini, text, default=_DEFAULTS[name])
+        else:
+            group.addoption(option, action='store_true', default=None, dest=ini, help=text)
+            parser.addini(ini, text, type='bool', default=False)
+    parser.addini('replay_auto', 'Replay every test that runs an agent, without asking.', type='bool', default=False)
+
+
+class _Settings(NamedTuple):
+    """What options and ini values say.
+
+    A dataclass would take longer to make, and every start of pytest would wait for it.
+    """
+
+    record: str
+    """Mode of tests that do not say otherwise."""
+    given: bool
+    """Whether the command line names the mode: then it wins over marker and configuration fixture."""
+    dir: Path
+    pending: bool
+    disable: bool
+    auto: bool
+    ci: bool
+    """Whether nothing may be recorded, because this is CI."""
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> '_Settings':
+        def value(name: str) -> Any:
+            given = config.getoption(name)
+            return config.getini(name) if given is None else given
+
+        return cls(
+            record=_known(str(value('replay_record'))),
+            given=config.getoption('replay_record') is not None,
+            dir=config.rootpath / value('replay_dir'),
+            pending=value('replay_pending'),
+            disable=value('replay_disable'),
+            auto=config.getini('replay_auto'),
+            ci=os.environ.get('CI', '').lower() not in {'', '0', 'false'} and not value('replay_record_in_ci'),
+        )
+
+
+def _known(mode: str) -> str:
+    if mode in _MODES:
+        return mode
+    why = 'does not exist yet' if mode in _LATER else 'is no record mode'
+    raise pytest.UsageError(f'--replay-record={mode}: {mode} {why}; expected {", ".join(_MODES)}')
+
+
+_SETTINGS = pytest.StashKey[_Settings]()
+_OWN = pytest.StashKey['OwnSession']()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the settings, so that a wrong one stops pytest at its start."""
+    config.addinivalue_line(
+        'markers', 'agent_run_replay(record=..., cassette=...): record or replay the agent runs of a test.'
+    )
+    config.stash[_SETTINGS] = _Settings.of(config)
+    if not hasattr(config, 'workerinput'):
+        config.pluginmanager.register(_Reporter(config), 'replay-reporter')
+
+
+# -- what a test asks for
+
+
+@pytest.fixture(scope='module')
+def agent_run_replay_config() -> dict[str, Any]:
+    """What the marker takes, for every test of a module: override this fixture. The marker wins over it."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def _agent_run_replay(request: pytest.FixtureRequest) -> None:
+    """Open the session of a test that asks for one, before the other fixtures of its own are set up."""
+    if (
+        'agent_run_replay' in request.fixturenames
+        or request.node.get_closest_marker('agent_run_replay') is not None
+        or request.config.stash[_SETTINGS].auto
+    ):
+        _open(request)
+
+
+@pytest.fixture
+def agent_run_replay(request: pytest.FixtureRequest) -> 'Session | Disabled':
+    """The session of this test: its runs, nodes, messages, usage, cassette and mode."""
+    own = request.node.stash.get(_OWN, None) or _open(request)
+    if own is None:
+        from .pytest_session import Disabled
+
+        return Disabled()
+    return own.session
+
+
+def _open(request: pytest.FixtureRequest) -> 'OwnSession | None':
+    """Open the session of a test, unless replay is disabled. It is let go when the test's fixtures are torn down."""
+    settings = request.config.stash[_SETTINGS]
+    if settings.disable:
+        return None
+    from .errors import ReplayError
+    from .pytest_session import OwnSession
+
+    item: pytest.Item = request.node
+    refusal = ''
+    try:
+        own = OwnSession(
+            item,
+            request.getfixturevalue('agent_run_replay_config'),
+            record=settings.record,
+            fixed=settings.given,
+            dir=settings.dir,
+            play_pending=settings.pending,
+            ci=settings.ci,
+        )
+    except ReplayError as error:
+        own, refusal = None, error.render()
+    if own is None:
+        pytest.fail(refusal, pytrace=False)
+    item.stash[_OWN] = own
+    request.addfinalizer(lambda: item.stash.__delitem__(_OWN))
+    own.open()
+    return own
+
+
+# -- the life of a session
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Judge the session of a test when its call is over, so that what is found fails the test itself."""
+    own = item.stash.get(_OWN, None)
+    with nullcontext() if own is None else own.inside():
+        try:
+            yield
+        except BaseException as error:
+            _judge(item, error)
+            raise
+    _judge(item, None)
+
+
+def _judge(item: pytest.Item, error: BaseException | None) -> None:
+    """Judge the session that the test had or came to have, and fail a test that passed in spite of what is found."""
+    own = item.stash.get(_OWN, None)
+    if own is not None:
+        own.judge(error)
+        if own.problem is not None and error is None:
+            own.fail()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let the report of a test take its note along, and say in its short line what was found."""
+    report = yield
+    own = item.stash.get(_OWN, None)
+    if own is None or call.when == 'teardown' or (call.when == 'setup' and call.excinfo is None):
+        return report
+    own.judge(call.excinfo and call.excinfo.value)  # of a test that failed before its call; else it is judged already
+    if own.note is not None:
+        vars(report)[_NOTE] = own.note.to_data()
+        _say(report, own.note)
+    return report
+
+
+# -- reports
+
+
+def _say(report: pytest.TestReport, note: 'Note', *, others: int = 0) -> None:
+    """Let the short line of a failed test name what replay found."""
+    crash = getattr(report.longrepr, 'reprcrash', None)
+    if report.failed and note.problem is not None and crash is not None:
+        from .report import short_line
+
+        crash.message = short_line(note.problem, others=others)
+
+
+class _Reporter:
+    """Gathers the notes of all tests, from all workers, and prints what they say together."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._found: list[tuple[Note, pytest.TestReport]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the note of a report, if it has one; what a test was expected to fail with is no finding."""
+        data = vars(report).get(_NOTE)
+        if data is not None:
+            from .report import Note
+
+            note = Note.from_data(data)
+            self._found.append((note if report.failed else replace(note, problem=None), report))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+        """Complete the short lines before pytest prints them, and report the causes below them."""
+        shown = bool(self._found) and not self._config.option.no_summary
+        groups = self._grouped() if shown else []
+        yield
+        if not shown:
+            return
+        from .report import cause_lines, section_title, summary_line
+
+        if groups:
+            terminalreporter.write_sep('=', section_title(groups))
+        for number, notes in enumerate(groups, 1):
+            for line in cause_lines(number, notes, verbose=self._config.get_verbosity() > 0):
+                terminalreporter.write_line(line)
+        settings = self._config.stash[_SETTINGS]
+        mode = 'none' if settings.ci else settings.record
+        terminalreporter.write_line(summary_line([note for note, _ in self._found], mode=mode))
+
+    def _grouped(self) -> 'list[list[Note]]':
+        """Group the notes by cause; the first test of each says how many others there are."""
+        from .report import causes
+
+        groups = causes(note for note, _ in self._found)
+        others = {id(notes[0]): len(notes) - 1 for notes in groups}
+        for note, report in self._found:
+            if id(note) in others:
+                _say(report, note, others=others[id(note)])
+        return groups

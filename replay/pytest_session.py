@@ -1,0 +1,245 @@
+"""The session of one test: what the test asks for, how its session ends, and what the report says of it.
+
+The part of the plugin that needs the engine; `pytest_plugin` loads it with the first test that asks for it.
+"""
+
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import wraps
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+import pytest
+
+from .cassette import Run
+from .errors import CassetteDamaged, CassetteInconsistent, CassetteNotFound, CassetteTooNew, ReplayError
+from .match import Diverged
+from .names import cassette_name
+from .report import Note, Problem, State
+from .session import Session
+from .tape import MODES, Mode
+from .verdicts import RunLacking, RunUnfinished, Unplayed
+
+__all__ = ('MARKER', 'Disabled', 'OwnSession')
+
+MARKER = 'agent_run_replay'
+
+_TAKES = ('record', 'cassette')
+"""What marker and configuration fixture take."""
+
+_RECORDED = pytest.StashKey[set[str]]()
+"""Names of the cassettes that were recorded since pytest started: a second test of such a cassette replays it."""
+
+_STATES: Mapping[type[ReplayError], State] = {
+    Diverged: 'differ',
+    RunLacking: 'differ',
+    Unplayed: 'unplayed',
+    CassetteNotFound: 'missing',
+    CassetteDamaged: 'damaged',
+    CassetteInconsistent: 'damaged',
+    CassetteTooNew: 'damaged',
+}
+"""What a problem makes of a cassette."""
+
+
+class OwnSession:
+    """The session of one test, from its opening to what came of it.
+
+    Args:
+        item: The test.
+        configured: What the configuration fixture says.
+        record: Mode that options or ini ask for.
+        fixed: Whether that mode wins over what the test says.
+        dir: Folder of the cassettes.
+        play_pending: Whether pending recordings are played.
+        ci: Whether nothing may be recorded, because this is CI.
+
+    Raises:
+        ReplayError: If the test asks for what nobody takes.
+    """
+
+    def __init__(
+        self,
+        item: pytest.Item,
+        configured: Mapping[str, Any],
+        *,
+        record: str,
+        fixed: bool,
+        dir: Path,
+        play_pending: bool,
+        ci: bool,
+    ) -> None:
+        self.problem: ReplayError | None = None
+        self.note: Note | None = None
+        self._item = item
+        self._done = item.config.stash.setdefault(_RECORDED, set())
+        wishes = _wishes(item, configured)
+        wanted = record if fixed else wishes.get('record', record)
+        self._held_back = ci and wanted != 'none'
+        self._name = wishes.get('cassette') or cassette_name(item.nodeid)
+        mode = 'none' if ci or self._name in self._done else wanted
+        self.session = Session(
+            self._name,
+            dir=dir,
+            record=cast('Mode', mode),
+            test=item.nodeid if mode == 'none' else _owner(item),
+            play_pending=play_pending,
+        )
+        self._judged = False
+
+    def open(self) -> None:
+        """Open the session; a cassette that cannot be read fails the test before any of it runs."""
+        try:
+            self.session.open()
+        except ReplayError as error:
+            self._found(error)
+            self._judged = True
+        if self.problem is not None:
+            self.fail()
+
+    @contextmanager
+    def inside(self) -> Generator[None]:
+        """Set the session in the context of the test: in this one, and in the one that its coroutine will run in."""
+        item = self._item
+        function = getattr(item, 'obj', None)
+        with self.session.bound():
+            if not isinstance(item, pytest.Function) or not iscoroutinefunction(function):
+                yield
+                return
+            item.obj = _bound(function, self.session)
+            try:
+                yield
+            finally:
+                item.obj = function
+
+    def judge(self, error: BaseException | None) -> None:
+        """End the session, once: compare, write what was recorded, note what came of it.
+
+        Args:
+            error: What the test failed with, if it did.
+        """
+        if self._judged:
+            return
+        self._judged = True
+        problems = self.session.close(ok=error is None)
+        if isinstance(error, pytest.skip.Exception):
+            return
+        if isinstance(error, AssertionError | pytest.fail.Exception):  # what was left out then follows from it
+            problems = [problem for problem in problems if not isinstance(problem, Unplayed | RunUnfinished)]
+        if problems or self.session.runs:
+            self._found(problems[0] if problems else None, failed=error is not None)
+
+    def fail(self) -> NoReturn:
+        """Fail the test with the problem that was found."""
+        problem = self.problem or ReplayError('nothing is wrong')
+        pytest.fail(_below(self._item.config, problem.render()), pytrace=False)
+
+    def _found(self, problem: ReplayError | None, *, failed: bool = False) -> None:
+        """Note what came of the cassette."""
+        session, config = self.session, self._item.config
+        recorded = not session.recorded_runs
+        state: State = 'recorded' if recorded else 'played'
+        if problem is not None:
+            state = _state_after(problem)
+        elif recorded and failed:
+            state = 'failed'
+        elif recorded:
+            self._done.add(self._name)
+        self.problem = problem
+        self.note = Note(
+            test=self._item.nodeid,
+            cassette=_below(config, session.cassette_path.as_posix()),
+            mode=session.mode,
+            state=state,
+            live_requests=session.live_requests,
+            tokens=sum(map(_tokens, session.recorded_runs)),
+            runs=len(session.recorded_runs),
+            problem=None if problem is None else self._shown(problem),
+        )
+
+    def _shown(self, error: ReplayError) -> Problem:
+        """The problem with paths below the root of the tests, and with what holds a recording back."""
+        problem = Problem.of(error)
+        steps = ['add --replay-record-in-ci      to record although this is CI'] if self._held_back else []
+        return replace(
+            problem,
+            facts=tuple((label, _below(self._item.config, value)) for label, value in problem.facts),
+            next=tuple(_below(self._item.config, step) for step in (*problem.next, *steps)),
+        )
+
+
+class Disabled:
+    """What the fixture gives when replay is disabled: there is no session, and whoever asks it is told so."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith('__'):
+            raise AttributeError(name)
+        raise ReplayError(
+            'replay is disabled',
+            expected=f'a session that has {name}',
+            got='--replay-disable, or replay_disable in the configuration file: agents run as if there were no plugin',
+            next=('leave the option out for tests that look at their session',),
+        )
+
+
+def _wishes(item: pytest.Item, configured: Mapping[str, Any]) -> dict[str, Any]:
+    """What markers and configuration fixture of a test say, by name: the closest marker wins, the fixture gives way."""
+    found: dict[str, Any] = {}
+    for mark in item.iter_markers(MARKER):
+        if mark.args:
+            raise _refused(f'{MARKER} does not take {mark.args[0]!r}', repr(mark.args[0]))
+        found = {**mark.kwargs, **found}
+    found = {**configured, **found}
+    for name, value in found.items():
+        if name not in _TAKES:
+            raise _refused(f'{MARKER} does not take {name}', f'{name}={value!r}')
+    if found.get('record', 'none') not in MODES:
+        raise _refused(f'{found["record"]!r} is no record mode that exists', f'record={found["record"]!r}')
+    return found
+
+
+def _refused(headline: str, got: str) -> ReplayError:
+    return ReplayError(headline, expected=f'{", ".join(_TAKES)} by name; record is one of {", ".join(MODES)}', got=got)
+
+
+def _owner(item: pytest.Item) -> str:
+    """Id of the test that owns the cassette: of those that share it (one for each event loop) always the same one."""
+    name = cassette_name(item.nodeid)
+    function = getattr(item, 'originalname', None)
+    alike = (
+        other.nodeid
+        for other in item.session.items
+        if other.parent is item.parent and getattr(other, 'originalname', None) == function
+    )
+    return min((test for test in alike if cassette_name(test) == name), default=item.nodeid)
+
+
+def _state_after(problem: ReplayError) -> State:
+    """What a problem makes of the cassette; after one of no known kind it is neither played nor recorded."""
+    for kind, state in _STATES.items():
+        if isinstance(problem, kind):
+            return state
+    return 'failed'
+
+
+def _bound(function: Callable[..., Coroutine[Any, Any, Any]], session: Session) -> Callable[..., Any]:
+    @wraps(function)
+    async def bound(*args: Any, **kwargs: Any) -> Any:
+        with session.bound():
+            return await function(*args, **kwargs)
+
+    return bound
+
+
+def _below(config: pytest.Config, text: str) -> str:
+    """A text with paths as people have them: below the root of the tests."""
+    return text.replace(f'{config.rootpath.as_posix()}/', '')
+
+
+def _tokens(run: Run) -> int:
+    """Tokens that a recording took."""
+    usages = [node.message['usage'] for node in run.nodes if node.message and 'usage' in node.message]
+    counted = ('input_tokens', 'output_tokens')
+    return sum(cast('int', usage.get(name, 0)) for usage in usages if isinstance(usage, dict) for name in counted)
