@@ -12,6 +12,7 @@ from ._out import fail
 __all__ = ('replay',)
 
 COMMANDS = {
+    'run': ('_run', 'Run an agent, record or replay it, show its nodes.'),
     'accept': ('_pending', 'Put pending recordings in the place of the accepted ones.'),
     'reject': ('_pending', 'Throw pending recordings away.'),
     'show': ('_show', 'Show a cassette as text.'),

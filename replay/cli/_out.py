@@ -50,7 +50,7 @@ def fail(error: ReplayError) -> int:
     click.secho(printable_lines(headline)[0], fg='red', err=True, color=_color())
     for row in rows:
         click.echo(printable_lines(row)[0], err=True)
-    return 2
+    return _code(error)
 
 
 @contextmanager
@@ -75,6 +75,14 @@ def progress(total: int, first: str) -> Generator[Step]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(escape(first), total=total)
         yield lambda text: shown.update(task, advance=1, description=escape(text))
+
+
+def _code(error: ReplayError) -> int:
+    """1 if a run was not as recorded, 2 if something given was no good."""
+    from replay.match import Diverged
+    from replay.verdicts import RunLacking, RunUnfinished, Unplayed
+
+    return 1 if isinstance(error, Diverged | RunLacking | RunUnfinished | Unplayed) else 2
 
 
 def _is_terminal() -> bool:
