@@ -50,14 +50,14 @@ trip_agent = Agent(
 
 
 @trip_agent.tool_plain
-def get_weather(city: str) -> Weather:
+async def get_weather(city: str) -> Weather:
     """Weather of a city."""
     print(f'(get_weather runs: {city})')
     return FORECAST[city]
 
 
 @trip_agent.tool
-async def open_ticket(ctx: RunContext[int], subject: str) -> str:
+def open_ticket(ctx: RunContext[int], subject: str) -> str:
     """Open a ticket and give its number."""
     print(f'(open_ticket runs: {subject})')
     return f'T-{ctx.run_step}-{len(subject)}'

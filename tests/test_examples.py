@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from replay.store import Store
 from tests.terminal import CHECKOUT, in_pipe
+
+PLUGIN = ('-p', 'replay.pytest_plugin', '-p', 'no:cacheprovider')
+"""The checkout need not be installed."""
 
 
 @pytest.fixture
@@ -36,3 +40,20 @@ def test_the_first_replay_needs_nothing_beyond_the_base_install(copy: Path) -> N
     done = in_pipe('-c', program, cwd=copy)
     assert done.returncode == 0, done.stderr
     assert 'equal.' in done.stdout
+
+
+def test_the_example_tests_replay_what_is_committed() -> None:
+    done = in_pipe('-m', 'pytest', *PLUGIN, 'examples/test_trip.py', cwd=CHECKOUT)
+    assert done.returncode == 0, done.stdout
+    assert 'replay: none mode, 2 cassettes: 2 played, 0 differ, 0 unplayed, 0 recorded, 0 live requests' in done.stdout
+
+
+def test_the_example_tests_recorded_anew_give_what_is_committed(tmp_path: Path) -> None:
+    folder = f'--replay-dir={tmp_path}'
+    done = in_pipe('-m', 'pytest', *PLUGIN, 'examples/test_trip.py', folder, '--replay-record=once', cwd=CHECKOUT)
+    assert done.returncode == 0, done.stdout
+    committed, recorded = Store(CHECKOUT / 'cassettes'), Store(tmp_path)
+    names = recorded.names()
+    assert len(names) == 2
+    for name in names:
+        assert recorded.read(name).runs == committed.read(name).runs

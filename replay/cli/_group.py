@@ -13,6 +13,7 @@ __all__ = ('replay',)
 
 COMMANDS = {
     'run': ('_run', 'Run an agent, record or replay it, show its nodes.'),
+    'record': ('_record', 'Record cassettes anew by running their tests.'),
     'accept': ('_pending', 'Put pending recordings in the place of the accepted ones.'),
     'reject': ('_pending', 'Throw pending recordings away.'),
     'show': ('_show', 'Show a cassette as text.'),

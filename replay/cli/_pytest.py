@@ -1,0 +1,97 @@
+"""pytest in a process of its own, told about test by test."""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from replay.canon import loads
+from replay.errors import ReplayError
+from replay.printable import printable_lines
+
+from ._recording import MARK
+
+__all__ = ('Finished', 'Started', 'run_tests')
+
+_STOPPED = {
+    2: 'was interrupted',
+    3: 'had an internal error',
+    4: 'did not understand its arguments',
+    5: 'found no tests',
+}
+"""Exit codes of pytest that are no result."""
+
+SHOWN_LINES = 15
+"""How many of the last lines of pytest's output an error shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """Collection is over."""
+
+    tests: int
+    dir: Path
+    """Folder of the accepted cassettes, as pytest's settings have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """One test is over."""
+
+    test: str
+    """Its id."""
+    passed: bool
+    error: str | None
+    """First line of its failure."""
+    note: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What the plugin says about its cassette; empty if it ran without one."""
+
+
+def run_tests(tests: Sequence[str], *options: str) -> Generator['Started | Finished']:
+    """Run tests, and yield what becomes of them as it happens.
+
+    Args:
+        tests: Test ids, files or folders.
+        options: Further arguments for pytest.
+
+    Yields:
+        One `Started`, then a `Finished` for each test.
+
+    Raises:
+        ReplayError: If pytest stopped before it had run the tests.
+    """
+    # An installed plugin has the same name, so that naming it here loads it once.
+    plugins = ('-p', 'replay.pytest_plugin', '-p', 'replay.cli._recording')
+    command = [sys.executable, '-m', 'pytest', *plugins, '--color=no', '-q', *options, '--', *tests]
+    # The arguments are test ids; no shell reads them.
+    with subprocess.Popen(  # noqa: S603
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding='utf-8'
+    ) as process:
+        said: list[str] = []
+        for line in cast('Any', process.stdout):
+            before, mark, message = line.rstrip('\n').partition(MARK)
+            said.append(before)
+            if mark:
+                yield _message(message)
+    if process.returncode not in {0, 1}:
+        raise _stopped(process.returncode, said, tests)
+
+
+def _message(text: str) -> Started | Finished:
+    told = cast('dict[str, Any]', loads(text))
+    if 'tests' in told:
+        return Started(tests=told['tests'], dir=Path(told['dir']))
+    return Finished(test=told['test'], passed=told['outcome'] == 'passed', error=told['error'], note=told['note'] or {})
+
+
+def _stopped(code: int, said: list[str], tests: Sequence[str]) -> ReplayError:
+    lines = [line for line in said if line.strip()][-SHOWN_LINES:]
+    return ReplayError(
+        f'pytest {_STOPPED.get(code, f"ended with code {code}")}',
+        expected='tests that run',
+        got='\n'.join(safe for line in lines for safe in printable_lines(line)) or 'no output',
+        next=(f'pytest {shlex.join(tests)}',),
+    )
