@@ -1,12 +1,13 @@
 """Errors as outcomes: written down so that the same class can be raised again."""
 
 import sys
+from contextlib import suppress
 from inspect import signature
 from typing import cast
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from replay.canon import JsonObject
+from replay.canon import Json, JsonObject
 from replay.cassette import Raised
 
 _ROOTS = (Exception, BaseException, object)
@@ -43,7 +44,8 @@ def rebuilt(raised: Raised) -> Exception:
     stand_in = cast('type[Exception]', type(name, (base,), {'__str__': text, '__module__': module}))
     again = stand_in.__new__(stand_in, raised.message)
     for attribute, value in raised.args.items():
-        setattr(again, attribute, value)
+        if attribute != 'args':
+            setattr(again, attribute, value)
     return again
 
 
@@ -53,17 +55,15 @@ def _name(kind: type) -> str:
 
 def _arguments(error: BaseException) -> JsonObject:
     try:
-        names = [name for name in signature(type(error)).parameters if hasattr(error, name)]
+        names = [name for name in signature(type(error)).parameters if name != 'args' and hasattr(error, name)]
     except ValueError:  # built-in classes without a signature
         names = []
+    if not names and error.args != (str(error),):
+        names = ['args']
     found: JsonObject = {}
     for name in names:
-        if name == 'args':
-            continue
-        try:
+        with suppress(PydanticSerializationError):
             found[name] = to_jsonable_python(getattr(error, name))
-        except PydanticSerializationError:
-            continue
     return found
 
 
@@ -75,7 +75,9 @@ def _loaded(name: str) -> type[Exception] | None:
 
 def _made(kind: type[Exception], raised: Raised) -> Exception | None:
     """Call the class in the two ways that errors are usually made, and keep what has the recorded text."""
-    for make in (lambda: kind(**raised.args), lambda: kind(raised.message)):
+    named = {name: value for name, value in raised.args.items() if name != 'args'}
+    placed = cast('list[Json]', raised.args.get('args', []))
+    for make in (lambda: kind(*placed, **named), lambda: kind(raised.message)):
         try:
             error = make()
         except Exception:  # noqa: BLE001, S112, a constructor may do anything with arguments that are not its own
