@@ -254,7 +254,7 @@ class _Reporter:
         if groups:
             terminalreporter.write_sep('=', section_title(groups))
         for number, notes in enumerate(groups, 1):
-            for line in cause_lines(number, notes, verbose=self._config.get_verbosity() > 0):
+            for line in cause_lines(number, notes, sole=len(groups) == 1, verbose=self._config.get_verbosity() > 0):
                 terminalreporter.write_line(line)
         settings = self._config.stash[_SETTINGS]
         mode = 'none' if settings.ci else settings.record

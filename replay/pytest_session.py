@@ -126,6 +126,8 @@ class OwnSession:
         problems = self.session.close(ok=error is None)
         if isinstance(error, pytest.skip.Exception):
             return
+        if isinstance(error, ReplayError) and not self._item.config.getoption('fulltrace'):
+            _end_in_the_callers_code(error, self._item.config.rootpath)
         if isinstance(error, AssertionError | pytest.fail.Exception):  # what was left out then follows from it
             problems = [problem for problem in problems if not isinstance(problem, Unplayed | RunUnfinished)]
         if problems or self.session.runs:
@@ -231,6 +233,19 @@ def _bound(function: Callable[..., Coroutine[Any, Any, Any]], session: Session) 
             return await function(*args, **kwargs)
 
     return bound
+
+
+def _end_in_the_callers_code(error: ReplayError, root: Path) -> None:
+    """Cut the way through the libraries off a traceback: where the run was started says more than what stopped it."""
+    last, trace = None, error.__traceback__
+    while trace is not None:
+        code, module = trace.tb_frame.f_code, trace.tb_frame.f_globals.get('__name__', '')
+        elsewhere = 'site-packages' in code.co_filename or module.partition('.')[0] in {'agentrun', 'replay'}
+        if not elsewhere and Path(code.co_filename).is_relative_to(root):
+            last = trace
+        trace = trace.tb_next
+    if last is not None:
+        last.tb_next = None
 
 
 def _below(config: pytest.Config, text: str) -> str:

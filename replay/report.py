@@ -25,7 +25,7 @@ _WIDTH = 100
 """Longest value, in characters, that is shown whole."""
 
 _NAMED = 6
-"""How many tests a command line names at most."""
+"""How many tests a command line names, if it can say them otherwise."""
 
 _COUNTS_AT = 58
 """Column at which a cause says how many tests it has."""
@@ -127,12 +127,13 @@ def section_title(groups: Sequence[Sequence[Note]]) -> str:
     return f'replay: {_count(len(groups), "cause")}, {_count(sum(map(len, groups)), "test")}'
 
 
-def cause_lines(number: int, notes: Sequence[Note], *, verbose: bool = False) -> list[str]:
+def cause_lines(number: int, notes: Sequence[Note], *, sole: bool = True, verbose: bool = False) -> list[str]:
     """Report one cause with its values, the first test that it hit, the others by name, and what to type next.
 
     Args:
         number: Number of the cause, from 1.
         notes: The notes of the cause, at least one; all have a problem.
+        sole: Whether there is no other cause.
         verbose: Whether every other test is named instead of the first few.
 
     Returns:
@@ -148,7 +149,7 @@ def cause_lines(number: int, notes: Sequence[Note], *, verbose: bool = False) ->
         *(f'     {line}' for line in _facts(problem)),
         f'   where  {"  ".join(places)}',
         *_labelled('also', _others(notes, verbose=verbose)),
-        *_labelled('next', [printable(step) for step in _steps(notes)]),
+        *_labelled('next', [printable(step) for step in _steps(notes, sole=sole)]),
     ]
 
 
@@ -217,17 +218,25 @@ def _others(notes: Sequence[Note], *, verbose: bool) -> list[str]:
     return [f'{", ".join(names[:2])}, {len(names) - 2} more (-v lists them)']
 
 
-def _steps(notes: Sequence[Note]) -> Sequence[str]:
-    """What to type next: the first problem's own advice, or for a difference how to record all of its tests anew."""
+def _steps(notes: Sequence[Note], *, sole: bool) -> Sequence[str]:
+    """What to type next: the first problem's own advice, for all tests of the cause.
+
+    Args:
+        notes: The notes of the cause.
+        sole: Whether there is no other cause, so that these are all tests that failed.
+    """
     problem = notes[0].problem
-    if problem is None or problem.readings is None:
-        return problem.next if problem else ()
-    tests = list(dict.fromkeys(quote(note.test) for note in notes))
-    runs, tokens = sum(note.runs for note in notes), sum(note.tokens for note in notes)
+    if problem is None:
+        return ()
+    once = list({note.cassette: note for note in reversed(notes)}.values())[::-1]
+    tests = '--last-failed' if sole and len(once) > _NAMED else ' '.join(quote(note.test) for note in once)
+    if problem.readings is None:
+        return [step.replace(notes[0].test, tests) for step in problem.next]
+    runs, tokens = sum(note.runs for note in once), sum(note.tokens for note in once)
     cost = f'ask the model again ({_count(runs, "run")}, about {_thousands(tokens)} tokens as recorded)'
-    if len(tests) > _NAMED:
-        return [f'pytest --last-failed --replay-record=rewrite     {cost}']
-    return [f'replay record {" ".join(tests)}     {cost}']
+    if tests.startswith('--'):
+        return [f'pytest {tests} --replay-record=rewrite     {cost}']
+    return [f'replay record {tests}     {cost}']
 
 
 def _thousands(tokens: int) -> str:

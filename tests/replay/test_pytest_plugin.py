@@ -347,6 +347,16 @@ def test_a_changed_instruction_fails_every_test_and_is_reported_once(project: Pr
     )
 
 
+def test_the_traceback_of_a_divergence_ends_where_the_run_was_started(project: Project):
+    project.tests(SYNC)
+    project.run('--replay-record=once')
+    project.instruct('Other.')
+    shown = project.run().stdout.str()
+    assert ">       assert trip_agent.run_sync('Paris')" in shown
+    assert 'abstract.py' not in shown
+    assert 'abstract.py' in project.run('--full-trace').stdout.str()
+
+
 def test_a_divergence_fails_the_test_even_if_the_code_swallowed_it(project: Project):
     project.tests(
         """

@@ -1,5 +1,7 @@
 """Texts of the session's report, as FORMAT of the project's design shows them."""
 
+from dataclasses import replace
+
 import pytest
 
 from replay.errors import ReplayError, Where
@@ -61,6 +63,28 @@ def test_few_tests_are_recorded_by_name_as_a_shell_takes_it():
     assert lines[-2:] == [
         '   also   test_ticket',
         f"   next   replay record '{TESTS[0]}' {TESTS[2]}     {COST.format('2 runs, about 3 k')}",
+    ]
+
+
+def test_many_tests_are_named_too_if_others_failed_for_another_cause():
+    shown = cause_lines(1, [note(test) for test in TESTS], sole=False)[-1]
+    assert shown.startswith(f"   next   replay record '{TESTS[0]}' '{TESTS[1]}' {TESTS[2]} ")
+
+
+def test_tests_of_one_cassette_are_recorded_by_the_first_of_them():
+    both = [replace(note(f't::a[{loop}]'), cassette='a.json') for loop in ('asyncio', 'trio')]
+    assert cause_lines(1, both)[-1] == (
+        f"   next   replay record 't::a[asyncio]'     {COST.format('1 run, about 2 k')}"
+    )
+
+
+def test_the_advice_of_one_error_is_given_for_all_tests_of_the_cause():
+    def missing(test: str) -> Note:
+        return note(test, error=ReplayError('no cassette', next=(f'pytest {test} --x', 'other')))
+
+    assert cause_lines(1, [missing('t::a'), missing('t::b')])[-2:] == [
+        '   next   pytest t::a t::b --x',
+        '          other',
     ]
 
 
