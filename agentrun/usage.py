@@ -108,7 +108,10 @@ class RequestUsage(UsageBase):
         _add_tokens(self, incr_usage)
 
     def __add__(self, other: RequestUsage) -> RequestUsage:
-        """Return the sum of two parts of one response, as a new object."""
+        """Return the sum of two parts of one response, as a new object.
+
+        Neither operand changes; in pydantic-ai 1.38 the left one's details do.
+        """
         total = _own_copy(self)
         total.incr(other)
         return total
@@ -147,7 +150,10 @@ class RunUsage(UsageBase):
         _add_tokens(self, incr_usage)
 
     def __add__(self, other: RunUsage | RequestUsage) -> RunUsage:
-        """Return the sum as a new object."""
+        """Return the sum as a new object.
+
+        Neither operand changes; in pydantic-ai 1.38 the left one's details do.
+        """
         total = _own_copy(self)
         total.incr(other)
         return total

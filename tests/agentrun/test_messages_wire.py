@@ -12,10 +12,11 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import VERSION, ValidationError
+from pydantic import VERSION, BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from agentrun.messages import (
+    AgentStreamEvent,
     AgentStreamEventsTypeAdapter,
     BinaryContent,
     BinaryImage,
@@ -25,14 +26,15 @@ from agentrun.messages import (
     ModelMessagesTypeAdapter,
     ModelRequest,
     ModelResponse,
+    PartDeltaEvent,
     RetryPromptPart,
     TextPart,
+    TextPartDelta,
     ThinkingPartDelta,
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
 )
-from agentrun.messages._events import PartDeltaEvent
 from agentrun.messages._wire import dump_messages
 from agentrun.usage import RequestUsage
 
@@ -305,6 +307,16 @@ def test_a_missing_call_id_is_made_anew_on_each_load():
 def test_what_is_no_history_is_refused(text: str):
     with pytest.raises(ValidationError):
         ModelMessagesTypeAdapter.validate_json(text)
+
+
+def test_messages_can_be_fields_of_a_users_own_model():
+    class Stored(BaseModel):
+        last: ModelMessage
+        events: list[AgentStreamEvent]
+
+    event = PartDeltaEvent(index=0, delta=TextPartDelta('a'))
+    stored = Stored(last=ModelRequest(parts=[UserPromptPart([ImageUrl('https://x.test/a.png')])]), events=[event])
+    assert Stored.model_validate_json(stored.model_dump_json()) == stored
 
 
 def test_python_values_go_there_and_back():
