@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import fields
+from functools import cache
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import ConfigDict, TypeAdapter
+from pydantic_core import PydanticSerializationError, SchemaSerializer
 
 from agentrun._records import told_apart_by
 from agentrun.messages._events import AgentStreamEvent
-from agentrun.messages._requests import ModelRequest
-from agentrun.messages._responses import ModelResponse
+from agentrun.messages._requests import (
+    ModelRequest,
+    RetryPromptPart,
+    SystemPromptPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+from agentrun.messages._responses import (
+    BuiltinToolCallPart,
+    BuiltinToolReturnPart,
+    ModelResponse,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+)
+from agentrun.usage import RequestUsage
 
 ModelMessage = Annotated[ModelRequest | ModelResponse, told_apart_by('kind')]
 """A request or a response."""
@@ -26,7 +43,7 @@ AgentStreamEventsTypeAdapter = TypeAdapter(list[AgentStreamEvent], config=_CONFI
 
 
 def dump_messages(messages: Sequence[ModelMessage]) -> bytes:
-    """Return the JSON of a history: the same bytes as `ModelMessagesTypeAdapter.dump_json`.
+    """Return the JSON of a history: the same bytes as `ModelMessagesTypeAdapter.dump_json`, in less time.
 
     Args:
         messages: Requests and responses, in order.
@@ -34,4 +51,70 @@ def dump_messages(messages: Sequence[ModelMessage]) -> bytes:
     Raises:
         pydantic_core.PydanticSerializationError: If a message holds what JSON cannot.
     """
-    return ModelMessagesTypeAdapter.dump_json(list(messages))
+    orders = _orders()
+    return b'[' + b','.join([_dumped(message, orders) for message in messages]) + b']'
+
+
+def _dumped(message: ModelMessage, orders: _Orders) -> bytes:
+    state = _plain(message, orders)
+    if state is not None:
+        try:
+            return _untyped().to_json(state)
+        except PydanticSerializationError:
+            pass  # the adapter fails too, and tells it in the words that users know
+    return ModelMessagesTypeAdapter.dump_json([message])[1:-1]
+
+
+# The adapter asks every dataclass for every field by name. The dictionary that an object keeps its attributes in has
+# the same JSON, as long as they stand in the order of the fields, and is dumped at once. Left to the adapter is what
+# it writes differently: files, with computed fields in place of private ones, and classes that are not known here. It
+# alone warns of values that are not of the type of their field; their bytes are the same.
+_ORDINARY = (
+    ModelRequest,
+    SystemPromptPart,
+    UserPromptPart,
+    ToolReturnPart,
+    RetryPromptPart,
+    ModelResponse,
+    RequestUsage,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    BuiltinToolCallPart,
+    BuiltinToolReturnPart,
+)
+# Their content may hold files or validation errors, where it is not just text.
+_PROMPTS = (UserPromptPart, RetryPromptPart)
+
+
+_Orders: TypeAlias = dict[type, tuple[str, ...]]
+
+
+@cache
+def _orders() -> _Orders:
+    return {cls: tuple(field.name for field in fields(cls)) for cls in _ORDINARY}
+
+
+@cache
+def _untyped() -> SchemaSerializer:
+    return TypeAdapter(Any, config={**_CONFIG, 'defer_build': False}).serializer
+
+
+def _plain(message: ModelMessage, orders: _Orders) -> dict[str, Any] | None:
+    """The message as dictionaries that share its values; None if it has to be left to the adapter."""
+    if not _is_ordinary(message, orders) or type(message.parts) not in {list, tuple}:
+        return None
+    parts: list[dict[str, Any]] = []
+    for part in message.parts:
+        if not _is_ordinary(part, orders) or (isinstance(part, _PROMPTS) and type(part.content) is not str):
+            return None
+        parts.append(part.__dict__)
+    if isinstance(message, ModelRequest):
+        return {**message.__dict__, 'parts': parts}
+    usage = message.usage
+    return {**message.__dict__, 'parts': parts, 'usage': usage.__dict__} if _is_ordinary(usage, orders) else None
+
+
+def _is_ordinary(record: object, orders: _Orders) -> bool:
+    order = orders.get(type(record))
+    return order is not None and order == tuple(record.__dict__)

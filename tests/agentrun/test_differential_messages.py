@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 import agentrun.messages
 import agentrun.usage
+from agentrun.messages._wire import dump_messages
 from tests.helpers import state_of, type_of
 
 pydantic_ai = pytest.importorskip('pydantic_ai', reason='the library that is followed is not installed')
@@ -194,6 +195,7 @@ def text_of(adapter: TypeAdapter[Any], value: Any) -> tuple[bytes, list[str]]:
 def test_a_message_has_the_same_bytes_and_warnings(recipe: Recipe):
     expected = text_of(THEIRS.ModelMessagesTypeAdapter, [recipe(THEIRS)])
     assert text_of(OURS.ModelMessagesTypeAdapter, [recipe(OURS)]) == expected
+    assert dump_messages([recipe(OURS)]) == expected[0]
 
 
 @table(*MESSAGES)

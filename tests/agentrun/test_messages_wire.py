@@ -1,7 +1,9 @@
 """The JSON of messages: every trap by itself, and mutations that must show."""
 
 import warnings
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -12,7 +14,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import VERSION, BaseModel, ValidationError
+from pydantic import VERSION, BaseModel, Field, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from agentrun.messages import (
@@ -36,10 +38,14 @@ from agentrun.messages import (
     UserPromptPart,
 )
 from agentrun.messages._wire import dump_messages
-from agentrun.usage import RequestUsage
+from agentrun.usage import RequestUsage, RunUsage
 
 TIME = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
 STAMP = '"2025-01-02T03:04:05Z"'
+
+
+class BaseModelWithAlias(BaseModel):
+    b: int = Field(serialization_alias='B', validation_alias='b')
 
 
 class Color(Enum):
@@ -355,6 +361,74 @@ def test_an_edit_shows_in_the_next_dump(edit: Edit):
     assert after == ModelMessagesTypeAdapter.dump_json([request, response])
 
 
+class OwnText(TextPart):
+    """A user's own kind of text."""
+
+
+@dataclass(repr=False)
+class NotedText(TextPart):
+    """A user's own kind of text, with a field more."""
+
+    note: str = 'noted'
+
+
+def odd(part: Any, **changes: Any) -> Any:
+    part.__dict__.update(changes)
+    return part
+
+
+def moved(record: Any, name: str) -> Any:
+    record.__dict__[name] = record.__dict__.pop(name)
+    return record
+
+
+def answer(**changes: Any) -> ModelResponse:
+    return odd(ModelResponse(parts=[TextPart('a')], timestamp=TIME), **changes)
+
+
+@pytest.mark.parametrize(
+    'message',
+    [
+        answer(parts=(TextPart('a'),)),
+        answer(parts=deque([TextPart('a')])),
+        answer(parts=[OwnText('a')]),
+        answer(parts=[NotedText('a')]),
+        answer(parts=[moved(TextPart('a'), 'content')]),
+        answer(parts=[odd(TextPart('a'), new=1)]),
+        answer(parts=[odd(TextPart('a'), content=1)]),
+        answer(parts=[odd(TextPart('a'), content=b'\xff')]),
+        answer(parts=[odd(TextPart('a'), content=Color.RED)]),
+        answer(parts=[odd(TextPart('a'), id=TIME, provider_details={1: b'\xff', None: 1.0})]),
+        answer(parts=[ToolCallPart('t', {'a': {2: timedelta(1)}}, 'id')]),
+        answer(parts=[odd(ToolCallPart('t', tool_call_id='id'), args=[1, 1e20])]),
+        answer(parts=[{'a': 1}]),
+        answer(parts=[UserPromptPart('a', timestamp=TIME)]),
+        answer(parts=[TextPart('a'), FilePart(BinaryContent(b'', media_type='a/b'))]),
+        answer(usage=moved(RequestUsage(), 'input_tokens')),
+        answer(usage=RunUsage(requests=1)),
+        answer(usage={'a': 1}),
+        answer(timestamp='now', finish_reason='other', metadata=[1]),
+        answer(kind='other'),
+        moved(answer(), 'kind'),
+        ModelRequest(parts=[odd(UserPromptPart('a', timestamp=TIME), content=3)]),
+        ModelRequest(parts=[RetryPromptPart([], tool_call_id='id', timestamp=TIME)]),
+        ModelRequest(parts=[ToolReturnPart('t', BaseModelWithAlias(b=1), 'id', timestamp=TIME)]),
+    ],
+)
+@pytest.mark.filterwarnings('ignore:Pydantic serializer warnings')
+def test_odd_values_have_the_bytes_that_the_adapter_gives_them(message: ModelMessage):
+    assert dump_messages([message]) == ModelMessagesTypeAdapter.dump_json([message])
+
+
+def test_an_error_is_told_in_the_adapters_words():
+    message = ModelRequest(parts=[ToolReturnPart('t', object(), 'id')])
+    with pytest.raises(PydanticSerializationError) as expected:
+        ModelMessagesTypeAdapter.dump_json([message])
+    with pytest.raises(PydanticSerializationError) as error:
+        dump_messages([message])
+    assert str(error.value) == str(expected.value)
+
+
 JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -395,6 +469,7 @@ RESPONSES = st.builds(
 @given(st.lists(REQUESTS | RESPONSES, max_size=4))
 def test_any_history_comes_back_equal_and_to_the_byte(messages: list[ModelMessage]):
     text = dump_messages(messages)
+    assert ModelMessagesTypeAdapter.dump_json(messages) == text
     restored = ModelMessagesTypeAdapter.validate_json(text)
     assert restored == messages
     assert dump_messages(restored) == text
