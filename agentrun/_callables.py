@@ -28,7 +28,7 @@ def is_async_callable(function: Callable[..., Any]) -> TypeIs[Callable[..., Awai
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
-async def run_in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+async def run_in_thread(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """Call a sync function in a worker thread, with a copy of the caller's context variables, and return its value.
 
     A cancelled caller waits for the thread to end: a running function cannot be stopped from outside.
@@ -38,18 +38,17 @@ async def run_in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -
     return await to_thread.run_sync(functools.partial(function, *args, **kwargs))
 
 
-async def call_function(function: Callable[..., Any], *args: Any, is_async: bool, **kwargs: Any) -> Any:
+async def call_function(function: Callable[..., Any], /, *args: Any, is_async: bool) -> Any:
     """Call a user's function, awaited if it is async, in a worker thread if not.
 
     Args:
         function: The function to call.
         *args: Its positional arguments.
         is_async: What `is_async_callable` said of it; asked once, when the function was registered.
-        **kwargs: Its keyword arguments; one named `is_async` has to go by `functools.partial`.
 
     Returns:
         What the function returned.
     """
     if is_async:
-        return await function(*args, **kwargs)
-    return await run_in_thread(function, *args, **kwargs)
+        return await function(*args)
+    return await run_in_thread(function, *args)

@@ -23,7 +23,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import SchemaValidator, core_schema
 from typing_extensions import is_typeddict
 
-from ._callables import call_function, is_async_callable
+from ._callables import is_async_callable, run_in_thread
 from ._docstrings import Descriptions, DocstringFormat, read_docstring
 from ._json_schema import ObjectJsonSchema, check_object_json_schema
 from ._records import full_repr, lean_dataclass
@@ -66,8 +66,9 @@ class FunctionSchema:
         args += [kwargs.pop(name) for name in self.positional_fields]
         if self.var_positional_field:
             args += kwargs.pop(self.var_positional_field)
-        function = functools.partial(self.function, *args, **kwargs)
-        return await call_function(function, is_async=self.is_async)
+        if self.is_async:
+            return await self.function(*args, **kwargs)
+        return await run_in_thread(self.function, *args, **kwargs)
 
 
 def function_schema(

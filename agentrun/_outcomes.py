@@ -74,32 +74,21 @@ def return_parts(
     Raises:
         UserError: If a `ToolReturn` lies inside a list, or a file inside a `ToolReturn`'s value.
     """
-    value = returned.value
-    result = value if isinstance(value, ToolReturn) else _as_tool_return(call.tool_name, value)
-    if _holds_file(result.return_value):
-        raise UserError(
-            f'The `return_value` of tool {call.tool_name!r} contains invalid nested `MultiModalContent` objects. '
-            f'Please use `content` instead.'
-        )
-    part = ToolReturnPart(
-        tool_name=call.tool_name,
-        tool_call_id=call.tool_call_id,
-        content=result.return_value,
-        metadata=result.metadata,
-    )
-    return part, result.content or None
-
-
-def _as_tool_return(tool_name: str, value: Any) -> ToolReturn:
-    """Divide a plain return value into the values for the return part and the files for the user prompt."""
-    if not isinstance(value, list):
-        kept, files = _divide(tool_name, [value])
-        return ToolReturn(return_value=kept[0], content=files)
-    kept, files = _divide(tool_name, cast('list[Any]', value))
-    return ToolReturn(return_value=kept, content=files)
+    value, metadata = returned.value, None
+    user_content: str | Sequence[UserContent] | None
+    if isinstance(value, ToolReturn):
+        content, user_content, metadata = value.return_value, value.content, value.metadata
+        _refuse_files(call.tool_name, content)
+    elif isinstance(value, list):
+        content, user_content = _divide(call.tool_name, cast('list[Any]', value))
+    else:
+        (content,), user_content = _divide(call.tool_name, [value])
+    part = ToolReturnPart(tool_name=call.tool_name, tool_call_id=call.tool_call_id, content=content, metadata=metadata)
+    return part, user_content or None
 
 
 def _divide(tool_name: str, values: list[Any]) -> tuple[list[Any], list[UserContent]]:
+    """Divide plain return values into those for the return part and the files for the user prompt."""
     kept: list[Any] = []
     files: list[UserContent] = []
     for value in values:
@@ -116,7 +105,10 @@ def _divide(tool_name: str, values: list[Any]) -> tuple[list[Any], list[UserCont
     return kept, files
 
 
-def _holds_file(value: Any) -> bool:
-    if isinstance(value, list):
-        return any(isinstance(item, MultiModalContent) for item in cast('list[Any]', value))
-    return isinstance(value, MultiModalContent)
+def _refuse_files(tool_name: str, value: Any) -> None:
+    items = cast('list[Any]', value) if isinstance(value, list) else [value]
+    if any(isinstance(item, MultiModalContent) for item in items):
+        raise UserError(
+            f'The `return_value` of tool {tool_name!r} contains invalid nested `MultiModalContent` objects. '
+            f'Please use `content` instead.'
+        )

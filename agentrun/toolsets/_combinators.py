@@ -73,8 +73,13 @@ class CombinedToolset(AbstractToolset[AgentDepsT]):
                     await stack.aclose()
 
     def _lasting(self) -> list[AbstractToolset[AgentDepsT]]:
-        """Find the toolsets that do something on being entered: most do not, and then nothing needs to be awaited."""
-        return [toolset for toolset in self.toolsets if type(toolset).__aenter__ is not AbstractToolset.__aenter__]
+        """Find the toolsets that do something on entering or leaving: few do, and without any nothing is awaited."""
+        return [
+            toolset
+            for toolset in self.toolsets
+            if type(toolset).__aenter__ is not AbstractToolset.__aenter__
+            or type(toolset).__aexit__ is not AbstractToolset.__aexit__
+        ]
 
     @asynccontextmanager
     async def _locked(self) -> AsyncGenerator[None]:

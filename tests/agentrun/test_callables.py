@@ -51,10 +51,10 @@ def test_async_callables_are_told_apart(function: Any, expected: bool):
 
 
 async def test_an_async_function_runs_where_it_is_called():
-    async def where(*, note: str) -> tuple[int, str]:
+    async def where(note: str) -> tuple[int, str]:
         return threading.get_ident(), note
 
-    assert await call_function(where, is_async=True, note='a') == (threading.get_ident(), 'a')
+    assert await call_function(where, 'a', is_async=True) == (threading.get_ident(), 'a')
 
 
 async def test_a_sync_function_runs_in_another_thread():

@@ -413,6 +413,14 @@ async def test_dynamic_makes_its_toolset_at_each_step():
     assert log == ['+1', '-1', '+2', '-2']
 
 
+async def test_dynamic_inside_combined_leaves_what_it_made_with_the_run():
+    log: list[str] = []
+    async with CombinedToolset[Any]([DynamicToolset(lambda _ctx: Connected(log, 'a'))]) as toolset:
+        await offered(toolset)
+        assert log == ['+a']
+    assert log == ['+a', '-a']
+
+
 async def test_dynamic_for_a_run_makes_it_once():
     made: list[int] = []
 
