@@ -23,7 +23,6 @@ JsonObject: TypeAlias = dict[str, Json]
 MAX_DEPTH = 200
 """Levels of arrays and objects inside each other that are read."""
 
-_LARGE_EXPONENT = re.compile(r'[0-9][eE]\+?[0-9]{3}')
 _PLACE = re.compile(r' at line (\d+) column (\d+)$')
 
 
@@ -97,18 +96,32 @@ def loads(data: str | bytes) -> Json:
     if not text.strip():
         raise CanonError('empty', 'no text')
     try:
-        pydantic_core.from_json(text, allow_inf_nan=False)
+        value = pydantic_core.from_json(text, allow_inf_nan=False)
     except ValueError as error:
         raise _explained(str(error)) from None
-    value = cast('Json', json.loads(text, object_pairs_hook=_unique))
-    if _LARGE_EXPONENT.search(text) and _has_infinity(value):
-        raise CanonError('number', 'a number too large for a float')
-    return value
+    _check_again(text)
+    return cast('Json', value)
 
 
 def own(data: bytes) -> Json:
     """Read JSON that a library wrote a moment ago in this process, once and without the checks that files need."""
     return cast('Json', pydantic_core.from_json(data))
+
+
+def _check_again(text: str) -> None:
+    """Look for keys that stand twice and for numbers that became infinite: the first parser tells of neither.
+
+    The second parser builds nothing: it hands pairs and floats to two lists, without a call into Python.
+    """
+    objects: list[list[tuple[str, Any]]] = []
+    floats: list[str] = []
+    json.loads(text, object_pairs_hook=objects.append, parse_float=floats.append)
+    if sum(map(len, objects)) != sum(map(len, map(dict, objects))):
+        keys = next(keys for pairs in objects if len(set(keys := [key for key, _ in pairs])) != len(keys))
+        twice = next(key for index, key in enumerate(keys) if key in keys[:index])
+        raise CanonError('duplicate-key', f'the key {scalar(twice)} stands twice in one object')
+    if any(map(isinf, map(float, floats))):
+        raise CanonError('number', 'a number too large for a float')
 
 
 def _decode(data: bytes) -> str:
@@ -129,20 +142,3 @@ def _explained(reason: str) -> CanonError:
         return CanonError('truncated', 'the text stops in the middle', line=line, column=column)
     cause = 'number' if 'number' in words else 'syntax'
     return CanonError(cause, words, line=line, column=column)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) == len(pairs):
-        return found
-    keys = [key for key, _ in pairs]
-    twice = next(key for index, key in enumerate(keys) if key in keys[:index])
-    raise CanonError('duplicate-key', f'the key {scalar(twice)} stands twice in one object')
-
-
-def _has_infinity(value: Json) -> bool:
-    if isinstance(value, dict):
-        return any(_has_infinity(item) for item in value.values())
-    if isinstance(value, list):
-        return any(_has_infinity(item) for item in value)
-    return isinstance(value, float) and isinf(value)

@@ -12,7 +12,7 @@ import pydantic_core
 
 from replay.canon import CanonError, JsonObject
 from replay.canon import loads as parse
-from replay.cassette import FORMAT, Cassette
+from replay.cassette import FORMAT, Cassette, Node
 from replay.errors import CassetteTooNew, NotRestorable, ReplayError, Where
 from replay.shapes import TABLES, Table
 
@@ -23,7 +23,7 @@ from ._write import MisfitError, pack_cassette
 
 __all__ = ('DEFAULT_LIMITS', 'Limits', 'dumps', 'loads', 'seal_of')
 
-_SEAL = re.compile(r'  "seal": "([0-9a-f]{32})"\n\}\n*\Z')
+_SEAL = re.compile(r'  "seal": "([0-9a-f]{32})"\n\}\n\Z')
 _CONFLICT = re.compile(r'^(?:<{7}|={7}|>{7}|\|{7})(?: .*)?$', re.MULTILINE)
 _FORMAT = re.compile(r'agentrun-replay/([0-9]+)\Z')
 
@@ -140,8 +140,13 @@ def _difference(before: bytes, after: bytes) -> str:
 
 
 def _plain(cassette: Cassette) -> bytes:
-    """Everything in a cassette as bytes, the choice of the table apart."""
-    return pydantic_core.to_json(replace(cassette, wire=''), inf_nan_mode='constants')
+    """Everything in a cassette as bytes, the choice of the table and the order of type marks apart."""
+    runs = tuple(replace(run, nodes=tuple(map(_with_sorted_types, run.nodes))) for run in cassette.runs)
+    return pydantic_core.to_json(replace(cassette, wire='', runs=runs), inf_nan_mode='constants')
+
+
+def _with_sorted_types(node: Node) -> Node:
+    return replace(node, types=dict(sorted(node.types.items()))) if len(node.types) > 1 else node
 
 
 def _readable(text: str | bytes, place: Place, limits: Limits) -> str:

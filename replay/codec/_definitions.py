@@ -35,7 +35,9 @@ class Book:
                 name = f'{agent}~{number}'
             self.found[name] = definition
             self._by_bytes[key] = name
-            self.written[name] = self.pack(definition, name=name)
+            packed = self.pack(definition, name=name)
+            if packed or name != agent:  # an agent that says nothing needs no entry
+                self.written[name] = packed
         return self._by_bytes[key]
 
     def pack(self, definition: Definition, *, name: str | None = None, base: Definition | None = None) -> JsonObject:

@@ -95,7 +95,7 @@ class PartReader:
         settable = template.settable
         for key, value in fields.items():
             if key in settable:
-                wide[key] = unpack_data(value) if type(value) is dict else value
+                wide[key] = self._data(key, value, field) if type(value) is dict else value
             elif key != 'part':
                 self._special(wide, key, value, settable, field)
         if kind in {'user-prompt', 'file'}:
@@ -155,7 +155,7 @@ class PartReader:
             wide[key[:-1]] = self._lines(key, value, field)
         elif key in {'args_json', 'args_json_spaced'} and 'args' in settable:
             data = self._place.object(value, f'{field}.{key}')
-            wide['args'] = unpack_args(key, unpack_data(data))
+            wide['args'] = unpack_args(key, self._data(key, data, field))
         elif key == 'types':
             self.types = value
         elif key == 'call' and 'tool_call_id' in settable:
@@ -168,6 +168,12 @@ class PartReader:
                 expected=f'one of {", ".join(sorted(settable))}',
                 got=key,
             )
+
+    def _data(self, key: str, data: JsonObject, field: str) -> JsonObject:
+        try:
+            return unpack_data(data)
+        except ValueError as error:
+            self._place.damaged(str(error), field=f'{field}.{key}')
 
     def _lines(self, key: str, value: Json, field: str) -> str:
         try:

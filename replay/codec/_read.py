@@ -41,7 +41,9 @@ KEYS_BY_KIND = {
 }
 LINE_KEYS = frozenset({*MESSAGE_CHURN, 'parts'})
 CHURN_KEYS = frozenset(CHURN)
-RESULT_KEYS = frozenset({'kind', 'content', 'content|', 'metadata', 'user_content', 'user_content|', 'raised'})
+RESULT_KEYS = frozenset(
+    {'kind', 'content', 'content|', 'metadata', 'metadata|', 'user_content', 'user_content|', 'raised'}
+)
 RAISED_KEYS = frozenset({'type', 'bases', 'message', 'message|', 'args'})
 THEN_KEYS = {'request': REQUEST_FIELDS | {'kind'}, 'response': RESPONSE_FIELDS | {'kind'}}
 

@@ -201,8 +201,7 @@ class _RunWriter:
             call_id = part.get('tool_call_id')
             answers = self._answer(part, call_id)
             usual['tool_call_id'] = call_id
-        packed = pack_part(part, table.request_parts, table, usual)
-        return {**packed, **answers}
+        return {**pack_long(pack_part(part, table.request_parts, table, usual)), **answers}
 
     def _answer(self, part: JsonObject, call_id: Json) -> JsonObject:
         """Say which call a result answers, unless it is the one at its place."""
@@ -262,7 +261,7 @@ class _RunWriter:
                 usual['tool_call_id'] = part['tool_call_id']
             fields = pack_part(part, table.response_parts, table, usual)
             churned.append({**extra, **{key: fields.pop(key) for key in CHURN if key in fields}})
-            packed.append(fields)
+            packed.append(pack_long(fields))
         while churned and not churned[-1]:
             churned.pop()
         return packed, churned
@@ -322,12 +321,12 @@ def pack_message(message: JsonObject, table: Table) -> JsonObject:
     if 'usage' in fields:
         fields['usage'] = pack_usage(fields['usage'], table)
     del fields['parts']
-    parts = Broken(pack_part(part, shapes, table, {}) for part in parts_of(message))
+    parts = Broken(pack_long(pack_part(part, shapes, table, {})) for part in parts_of(message))
     return {'kind': kind, **pack_instructions(fields), 'parts': parts}
 
 
 def pack_part(part: JsonObject, shapes: Mapping[str, Shape], table: Table, usual: JsonObject) -> JsonObject:
-    """Write a part without what is usual, its kind first."""
+    """Write a part without what is usual, its kind first; long text is left to `pack_long`."""
     kind = part.get('part_kind')
     shape = shapes.get(kind) if isinstance(kind, str) else None
     if shape is None:
@@ -341,7 +340,7 @@ def pack_part(part: JsonObject, shapes: Mapping[str, Shape], table: Table, usual
             fields[key] = _pack_content(value, table)
         else:
             fields[key] = value
-    return {'part': kind, **pack_long(fields)}
+    return {'part': kind, **fields}
 
 
 def pack_usage(usage: Json, table: Table) -> JsonObject:
@@ -416,7 +415,7 @@ def _outcomes(node: Node) -> JsonObject:
 
 
 def _pack_result(result: ToolResult) -> JsonObject:
-    packed: JsonObject = {'kind': result.kind}
+    packed: JsonObject = {}
     packed.update(
         {
             key: value
@@ -426,18 +425,18 @@ def _pack_result(result: ToolResult) -> JsonObject:
     )
     if result.raised is not None:
         packed['raised'] = _pack_raised(result.raised)
-    return pack_long(packed)
+    return {'kind': result.kind, **pack_long(packed)}
 
 
 def _pack_raised(raised: Raised) -> JsonObject:
-    packed: JsonObject = {'type': raised.type}
+    packed: JsonObject = {}
     if raised.bases:
         packed['bases'] = [*raised.bases]
     if raised.message:
         packed['message'] = raised.message
     if raised.args:
         packed['args'] = raised.args
-    return pack_long(packed)
+    return {'type': raised.type, **pack_long(packed)}
 
 
 def _own_id(run: Run, new: list[JsonObject]) -> str:
