@@ -5,8 +5,7 @@ One is made for every node and derived for every tool call; `_records.changed` d
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import field
 from typing import Any, Generic, Protocol
@@ -111,11 +110,20 @@ def get_current_run_context() -> RunContext[Any] | None:
     return _current.get()
 
 
-@contextmanager
-def set_current_run_context(run_context: RunContext[Any]) -> Generator[None]:
-    """Make `run_context` the current one while the block is open."""
-    token = _current.set(run_context)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+class set_current_run_context:  # noqa: N801, it reads as a verb: `with set_current_run_context(ctx):`
+    """Make `run_context` the current one while the block is open; cheap, for it stands around every request.
+
+    Args:
+        run_context: The context.
+    """
+
+    __slots__ = ('_context', '_token')
+
+    def __init__(self, run_context: RunContext[Any]) -> None:
+        self._context = run_context
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._context)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)

@@ -1,5 +1,7 @@
 """A run that goes on, and what is left of it when it has ended."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import AsyncIterator, Callable
 from copy import deepcopy
@@ -52,7 +54,7 @@ class AgentRun(Generic[AgentDepsT, OutputDataT]):
         return self._next
 
     @property
-    def result(self) -> 'AgentRunResult[OutputDataT] | None':
+    def result(self) -> AgentRunResult[OutputDataT] | None:
         """The result once the run has ended, else None."""
         if not isinstance(self._next, End):
             return None

@@ -78,7 +78,7 @@ class UsageBase:
 
     def has_values(self) -> bool:
         """Return whether any counter is set."""
-        return any(getattr(self, counter.name) for counter in fields(self))
+        return any(vars(self).values())
 
     def __repr__(self) -> str:
         shown = (f'{f.name}={value!r}' for f in fields(self) if (value := getattr(self, f.name)))

@@ -5,11 +5,14 @@ is sequential, runs in the caller's own task; only calls that run side by side g
 and closed here.
 """
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, cast
 
 import anyio
+from anyio.abc import TaskStatus
 
 from agentrun._core._state import GraphAgentDeps
 from agentrun._core._turn import (
@@ -83,6 +86,9 @@ async def _use_output_tool(call: ToolCallPart, manager: ToolManager[Any]) -> Acc
 async def _run_batch(move: RunBatch, deps: GraphAgentDeps[Any, Any], step: int) -> BatchDone:
     """Settle the calls whose answers were handed in, and run the others."""
     manager = deps.tool_manager
+    if len(move.calls) == 1 and not move.answers and deps.handler is None:
+        call = move.calls[0]
+        return BatchDone([_settled(manager, call, await manager.execute(call))])
     settled: dict[int, Settled] = {}
     work = _Work(manager, settled)
     for index, call in enumerate(move.calls):
@@ -129,12 +135,7 @@ class _Work:
         return await self._manager.execute(self.calls[index], approved=self._approved[index])
 
     def arrived(self, index: int, outcome: ToolOutcome) -> None:
-        call = self.calls[index]
-        settled = self._manager.settle(call, outcome)
-        if isinstance(settled, ToolReturned):
-            self._settled[self._places[index]] = return_parts(call, settled)
-        else:
-            self._settled[self._places[index]] = settled if isinstance(settled, ToolDeferred) else (settled, None)
+        self._settled[self._places[index]] = _settled(self._manager, self.calls[index], outcome)
 
     async def perform(self, execute: Callable[[int], Awaitable[ToolOutcome]]) -> None:
         async def one(index: int) -> None:
@@ -156,7 +157,8 @@ async def _side_by_side(work: Callable[[int], Awaitable[None]], count: int) -> N
     failures: list[BaseException] = []
     cancelled = anyio.get_cancelled_exc_class()
 
-    async def one(index: int) -> None:
+    async def one(index: int, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
         try:
             await work(index)
         except (cancelled, GeneratorExit):
@@ -167,9 +169,19 @@ async def _side_by_side(work: Callable[[int], Awaitable[None]], count: int) -> N
 
     async with anyio.create_task_group() as group:
         for index in range(count):
-            group.start_soon(one, index)
+            if cancelled.__module__.startswith('trio'):  # where new tasks begin in random order
+                await group.start(one, index)
+            else:
+                group.start_soon(one, index)
     if failures:
         raise failures[0]
+
+
+def _settled(manager: ToolManager[Any], call: ToolCallPart, outcome: ToolOutcome) -> Settled:
+    settled = manager.settle(call, outcome)
+    if isinstance(settled, ToolReturned):
+        return return_parts(call, settled)
+    return settled if isinstance(settled, ToolDeferred) else (settled, None)
 
 
 def _answered(call: ToolCallPart, answer: DeferredToolResult) -> Settled:

@@ -3,8 +3,10 @@
 Fields and reprs as in pydantic-ai 1.38. No scope or task of a node stays open when it has run.
 """
 
+from __future__ import annotations
+
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, TypeAlias, cast
 
@@ -19,12 +21,11 @@ from agentrun._core._state import (
     run_context_of,
     take_captured_messages,
 )
-from agentrun._core._turn import AskAgain, Finish, Rules, Turn
-from agentrun._effects import ModelCall
+from agentrun._core._turn import AskAgain, Finish, Turn
+from agentrun._effects import ModelCall, RunHandler
 from agentrun._function_schema import takes_run_context
 from agentrun._records import no_defaults_repr
 from agentrun._run_context import RunContext, set_current_run_context
-from agentrun._tool_manager import ToolManager
 from agentrun.builtin_tools import AbstractBuiltinTool
 from agentrun.exceptions import ModelRetry, UserError
 from agentrun.graph import BaseNode, DepsT, End, GraphRunContext, NodeRunEndT
@@ -35,6 +36,7 @@ from agentrun.messages import (
     ModelResponse,
     RetryPromptPart,
     SystemPromptPart,
+    ToolCallPart,
     ToolReturn,
     ToolReturnPart,
     UserContent,
@@ -42,7 +44,7 @@ from agentrun.messages import (
 )
 from agentrun.models._base import ModelRequestParameters
 from agentrun.result import FinalResult
-from agentrun.tools import DeferredToolResult, DeferredToolResults, ToolApproved, ToolDefinition, ToolDenied, ToolKind
+from agentrun.tools import DeferredToolResult, DeferredToolResults, ToolApproved, ToolDefinition, ToolDenied
 from agentrun.usage import RequestUsage
 
 __all__ = ('AgentNode', 'CallToolsNode', 'ModelRequestNode', 'SetFinalResult', 'UserPromptNode')
@@ -75,9 +77,7 @@ class UserPromptNode(AgentNode[DepsT, NodeRunEndT]):
         default_factory=dict[str, SystemPromptRunner[DepsT]]
     )
 
-    async def run(
-        self, ctx: RunCtx[DepsT]
-    ) -> 'ModelRequestNode[DepsT, NodeRunEndT] | CallToolsNode[DepsT, NodeRunEndT]':
+    async def run(self, ctx: RunCtx[DepsT]) -> ModelRequestNode[DepsT, NodeRunEndT] | CallToolsNode[DepsT, NodeRunEndT]:
         """Take over the history and say where the run begins: with a request, or with calls that are still open.
 
         Raises:
@@ -114,7 +114,7 @@ class UserPromptNode(AgentNode[DepsT, NodeRunEndT]):
 
     def _answer_calls(
         self, results: DeferredToolResults, messages: list[ModelMessage]
-    ) -> 'CallToolsNode[DepsT, NodeRunEndT]':
+    ) -> CallToolsNode[DepsT, NodeRunEndT]:
         """Begin with the calls of the last response, which the results are for."""
         if not messages:
             raise UserError('Tool call results were provided, but the message history is empty.')
@@ -174,9 +174,9 @@ class ModelRequestNode(AgentNode[DepsT, NodeRunEndT]):
 
     request: ModelRequest
 
-    _result: 'CallToolsNode[DepsT, NodeRunEndT] | None' = field(repr=False, init=False, default=None)
+    _result: CallToolsNode[DepsT, NodeRunEndT] | None = field(repr=False, init=False, default=None)
 
-    async def run(self, ctx: RunCtx[DepsT]) -> 'CallToolsNode[DepsT, NodeRunEndT]':
+    async def run(self, ctx: RunCtx[DepsT]) -> CallToolsNode[DepsT, NodeRunEndT]:
         """Ask the model. A second run returns what the first one did.
 
         Raises:
@@ -185,14 +185,16 @@ class ModelRequestNode(AgentNode[DepsT, NodeRunEndT]):
             Exception: What the model raises.
         """
         if self._result is None:
-            call, run_context = await self._prepare(ctx)
-            response = await _ask(ctx.deps, call, run_context)
+            run_context = await self._append(ctx)
+            messages = ctx.deps.sent.of(ctx.state.message_history)
+            parameters = await _parameters(ctx.deps, run_context)
+            response = await _ask(ctx, messages, parameters, run_context)
             ctx.state.usage.requests += 1
             self._result = self._finish(ctx, response)
         return self._result
 
-    async def _prepare(self, ctx: RunCtx[DepsT]) -> tuple[ModelCall, RunContext[DepsT]]:
-        """Append the request to the history and find out all that goes with it."""
+    async def _append(self, ctx: RunCtx[DepsT]) -> RunContext[DepsT]:
+        """Begin a step: append the request to the history and find out which tools there are."""
         state, deps = ctx.state, ctx.deps
         deps.source.request_begun()
         self.request.timestamp = _ambient.now()
@@ -203,20 +205,9 @@ class ModelRequestNode(AgentNode[DepsT, NodeRunEndT]):
         deps.tool_manager = await deps.tool_manager.for_run_step(run_context)
         if deps.history_processors:
             await _process_history(ctx, run_context)
-        call = ModelCall(
-            step=state.run_step,
-            model=deps.model,
-            messages=deps.sent.of(state.message_history),
-            settings=deps.model_settings,
-            parameters=await _parameters(deps, run_context),
-        )
-        usage = state.usage
-        if deps.usage_limits.count_tokens_before_request:
-            usage = usage + await _count(deps, call)
-        deps.usage_limits.check_before_request(usage)
-        return call, run_context
+        return run_context
 
-    def _finish(self, ctx: RunCtx[DepsT], response: ModelResponse) -> 'CallToolsNode[DepsT, NodeRunEndT]':
+    def _finish(self, ctx: RunCtx[DepsT], response: ModelResponse) -> CallToolsNode[DepsT, NodeRunEndT]:
         response.run_id = response.run_id or ctx.state.run_id
         ctx.state.usage.incr(response.usage)
         ctx.deps.usage_limits.check_tokens(ctx.state.usage)
@@ -235,11 +226,11 @@ class CallToolsNode(AgentNode[DepsT, NodeRunEndT]):
     user_prompt: str | Sequence[UserContent] | None = None
     """A prompt to send along with the tool returns; left out if the run ends here."""
 
-    _next_node: 'ModelRequestNode[DepsT, NodeRunEndT] | End[FinalResult[NodeRunEndT]] | None' = field(
+    _next_node: ModelRequestNode[DepsT, NodeRunEndT] | End[FinalResult[NodeRunEndT]] | None = field(
         default=None, init=False, repr=False
     )
 
-    async def run(self, ctx: RunCtx[DepsT]) -> 'ModelRequestNode[DepsT, NodeRunEndT] | End[FinalResult[NodeRunEndT]]':
+    async def run(self, ctx: RunCtx[DepsT]) -> ModelRequestNode[DepsT, NodeRunEndT] | End[FinalResult[NodeRunEndT]]:
         """Take the turn. A second run returns what the first one did.
 
         Raises:
@@ -254,21 +245,21 @@ class CallToolsNode(AgentNode[DepsT, NodeRunEndT]):
 
     async def _take_turn(
         self, ctx: RunCtx[DepsT]
-    ) -> 'ModelRequestNode[DepsT, NodeRunEndT] | End[FinalResult[NodeRunEndT]]':
+    ) -> ModelRequestNode[DepsT, NodeRunEndT] | End[FinalResult[NodeRunEndT]]:
         state, deps = ctx.state, ctx.deps
         run_context = run_context_of(state, deps)
-        if any(part.part_kind == 'tool-call' for part in self.model_response.parts):
+        if _has_calls(self.model_response):
             deps.tool_manager = await deps.tool_manager.for_run_step(run_context)
         turn = Turn(
             self.model_response,
             state=state,
-            rules=_rules(deps),
-            kind_of=_kinds(deps.tool_manager),
+            rules=deps,
+            tool_of=deps.tool_manager.get_tool_def,
             answers=self.tool_call_results,
             user_prompt=self.user_prompt,
         )
         move = turn.begin()
-        while not isinstance(move, AskAgain | Finish):
+        while not isinstance(move, (AskAgain, Finish)):
             move = turn.feed(await carry_out(move, deps, run_context))
         if isinstance(move, Finish):
             if move.parts:
@@ -330,44 +321,57 @@ def _answered_after(response: ModelResponse, messages: list[ModelMessage]) -> li
 # The turn
 
 
-def _rules(deps: GraphAgentDeps[Any, Any]) -> Rules:
-    schema = deps.output_schema
-    return Rules(
-        end_strategy=deps.end_strategy,
-        max_retries=deps.max_result_retries,
-        settings=deps.model_settings,
-        usage_limits=deps.usage_limits,
-        allows_text=schema.text_processor is not None,
-        allows_image=schema.allows_image,
-        allows_deferred=schema.allows_deferred_tools,
-        has_output_tools=schema.toolset is not None,
-    )
-
-
-def _kinds(manager: ToolManager[Any]) -> Callable[[str], ToolKind | None]:
-    def kind_of(name: str) -> ToolKind | None:
-        tool = manager.get_tool_def(name)
-        return tool and tool.kind
-
-    return kind_of
+def _has_calls(response: ModelResponse) -> bool:
+    for part in response.parts:  # noqa: SIM110, a generator would cost more than all the rest
+        if isinstance(part, ToolCallPart):
+            return True
+    return False
 
 
 # The request
 
 
-async def _ask(deps: GraphAgentDeps[DepsT, Any], call: ModelCall, run_context: RunContext[DepsT]) -> ModelResponse:
-    async def do() -> ModelResponse:
+async def _ask(
+    ctx: RunCtx[DepsT],
+    messages: list[ModelMessage],
+    parameters: ModelRequestParameters,
+    run_context: RunContext[DepsT],
+) -> ModelResponse:
+    """Ask the model, or whoever answers in its place, if the limits allow another request."""
+    deps = ctx.deps
+    if deps.handler is None:
+        usage = ctx.state.usage
+        if deps.usage_limits.count_tokens_before_request:
+            usage = usage + await deps.model.count_tokens(messages, deps.model_settings, parameters)
+        deps.usage_limits.check_before_request(usage)
         with set_current_run_context(run_context):
-            return await deps.model.request(call.messages, call.settings, call.parameters)
+            return await deps.model.request(messages, deps.model_settings, parameters)
+    return await _have_asked(deps.handler, ctx, messages, parameters, run_context)
 
-    return await do() if deps.handler is None else await deps.handler.request(call, do)
 
+async def _have_asked(
+    handler: RunHandler,
+    ctx: RunCtx[DepsT],
+    messages: list[ModelMessage],
+    parameters: ModelRequestParameters,
+    run_context: RunContext[DepsT],
+) -> ModelResponse:
+    """Do the same as effects: a handler carries them out."""
+    deps, model, settings = ctx.deps, ctx.deps.model, ctx.deps.model_settings
+    call = ModelCall(step=ctx.state.run_step, model=model, messages=messages, settings=settings, parameters=parameters)
 
-async def _count(deps: GraphAgentDeps[Any, Any], call: ModelCall) -> RequestUsage:
-    async def do() -> RequestUsage:
-        return await deps.model.count_tokens(call.messages, call.settings, call.parameters)
+    async def count() -> RequestUsage:
+        return await model.count_tokens(messages, settings, parameters)
 
-    return await do() if deps.handler is None else await deps.handler.count_tokens(call, do)
+    async def request() -> ModelResponse:
+        with set_current_run_context(run_context):
+            return await model.request(messages, settings, parameters)
+
+    usage = ctx.state.usage
+    if deps.usage_limits.count_tokens_before_request:
+        usage = usage + await handler.count_tokens(call, count)
+    deps.usage_limits.check_before_request(usage)
+    return await handler.request(call, request)
 
 
 async def _parameters(deps: GraphAgentDeps[DepsT, Any], run_context: RunContext[DepsT]) -> ModelRequestParameters:

@@ -137,11 +137,20 @@ class GraphAgentDeps(Generic[DepsT, OutputDataT]):
     """Who carries out the run's effects; None: the run itself."""
     sent: SentHistory = field(default_factory=SentHistory, repr=False)
     """What the history is sent as."""
+    context: RunContext[DepsT] | None = field(default=None, repr=False)
+    """The context of the current step, once it is made."""
 
 
 def run_context_of(state: GraphAgentState, deps: GraphAgentDeps[DepsT, Any]) -> RunContext[DepsT]:
-    """Make the context that the user's functions see at this point of a run."""
-    context = RunContext[DepsT](
+    """Return the context that the user's functions see at this point of a run: one for each step.
+
+    A validation context that a function makes is made each time, as in pydantic-ai 1.38.
+    """
+    wanted = deps.validation_context
+    context = deps.context
+    if context is not None and context.run_step == state.run_step and not callable(wanted):
+        return context
+    deps.context = context = RunContext(  # without [DepsT]: a subscript at run time costs more than the object
         deps=deps.user_deps,
         model=cast('RunModel', deps.model),  # its `profile` is cached, which pyright takes for writable
         usage=state.usage,
@@ -150,7 +159,6 @@ def run_context_of(state: GraphAgentState, deps: GraphAgentDeps[DepsT, Any]) -> 
         run_step=state.run_step,
         run_id=state.run_id,
     )
-    wanted = deps.validation_context
     context.validation_context = wanted(context) if callable(wanted) else wanted
     return context
 

@@ -19,11 +19,13 @@ which gives the next; a turn is over with `AskAgain` or `Finish`, or with the er
 Everything else is an error, which ends the turn. Order of parts and all texts as in pydantic-ai 1.38.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 from agentrun._core._state import EndStrategy, GraphAgentState, token_limit
 from agentrun._outcomes import ToolDeferred
@@ -44,7 +46,7 @@ from agentrun.messages import (
 )
 from agentrun.result import FinalResult
 from agentrun.settings import ModelSettings
-from agentrun.tools import DeferredToolRequests, DeferredToolResult, ToolKind
+from agentrun.tools import DeferredToolRequests, DeferredToolResult, ToolDefinition
 from agentrun.usage import UsageLimits
 
 __all__ = (
@@ -57,6 +59,7 @@ __all__ = (
     'Finish',
     'Move',
     'Outcome',
+    'OutputRules',
     'Rejected',
     'Rules',
     'RunBatch',
@@ -70,20 +73,41 @@ Answers: TypeAlias = Mapping[str, 'DeferredToolResult | Literal["skip"]']
 """Results handed to the run for calls of its history, by tool call id; 'skip': answered in the history already."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What holds for every turn of a run."""
+class OutputRules(Protocol):
+    """What a run's output may be, as far as the machine asks. `OutputSchema` is one."""
 
-    end_strategy: EndStrategy
-    max_retries: int
-    """How often the model may be asked for another output."""
-    settings: ModelSettings | None
-    usage_limits: UsageLimits
-    allows_text: bool
-    allows_image: bool
-    allows_deferred: bool
+    allows_deferred_tools: bool
     """Whether a run may end with calls that somebody else answers."""
-    has_output_tools: bool
+    allows_image: bool
+
+    @property
+    def allows_text(self) -> bool: ...
+
+    @property
+    def toolset(self) -> object | None:
+        """The output tools; the machine asks only whether there are any."""
+        ...
+
+
+class Rules(Protocol):
+    """What holds for every turn of a run. `GraphAgentDeps` is one."""
+
+    @property
+    def end_strategy(self) -> EndStrategy: ...
+
+    @property
+    def max_result_retries(self) -> int:
+        """How often the model may be asked for another output."""
+        ...
+
+    @property
+    def model_settings(self) -> ModelSettings | None: ...
+
+    @property
+    def usage_limits(self) -> UsageLimits: ...
+
+    @property
+    def output_schema(self) -> OutputRules: ...
 
 
 # What the machine asks for ...
@@ -194,7 +218,7 @@ class Turn:
         response: The response.
         state: State of the run. The machine reads its history and usage, and counts retries in it.
         rules: What holds for the run.
-        kind_of: Gives the kind of a tool by name; None if there is no such tool.
+        tool_of: Gives the definition of a tool by name; None if there is no such tool.
         answers: Results handed to the run for these calls; None if the run is not the continuation of one put off.
         user_prompt: A prompt to send along with the tool returns.
     """
@@ -205,7 +229,7 @@ class Turn:
         *,
         state: GraphAgentState,
         rules: Rules,
-        kind_of: Callable[[str], ToolKind | None],
+        tool_of: Callable[[str], ToolDefinition | None],
         answers: Answers | None = None,
         user_prompt: str | Sequence[UserContent] | None = None,
     ) -> None:
@@ -213,7 +237,7 @@ class Turn:
         self._response = response
         self._state = state
         self._rules = rules
-        self._kind_of = kind_of
+        self._tool_of = tool_of
         self._answers = answers
         self._user_prompt = user_prompt
         self._earlier: Iterator[str] = iter(())
@@ -270,9 +294,9 @@ class Turn:
         if calls:
             return self._read_calls(calls)
         image = next((file for file in files if isinstance(file, BinaryImage)), None)
-        if image is not None and self._rules.allows_image:
+        if image is not None and self._rules.output_schema.allows_image:
             return Finish(FinalResult(image), [])
-        if text and self._rules.allows_text:
+        if text and self._rules.output_schema.allows_text:
             self.at = At.TEXT
             return UseText(text)
         part = RetryPromptPart(content=f'Please {" or ".join(self._alternatives())}.')
@@ -280,20 +304,20 @@ class Turn:
 
     def _alternatives(self) -> list[str]:
         """Say what the model could have done, in 1.38's order."""
-        rules = self._rules
+        rules = self._rules.output_schema
         said = ['return text'] if rules.allows_text else []
-        said.append('include your response in a tool call' if rules.has_output_tools else 'call a tool')
+        said.append('include your response in a tool call' if rules.toolset else 'call a tool')
         return [*said, 'return an image'] if rules.allows_image else said
 
     def _read_nothing(self) -> Move:
         """Some models say nothing once they have said it all beside a tool call: look for that text."""
         if self._response.finish_reason == 'length':
             raise UnexpectedModelBehavior(
-                f'Model token limit ({token_limit(self._rules.settings)}) exceeded before any response was generated. '
-                f'Increase the `max_tokens` model setting, or simplify the prompt to result in a shorter response that '
-                f'will fit within the limit.'
+                f'Model token limit ({token_limit(self._rules.model_settings)}) exceeded before any response was '
+                f'generated. Increase the `max_tokens` model setting, or simplify the prompt to result in a shorter '
+                f'response that will fit within the limit.'
             )
-        if self._rules.allows_text:
+        if self._rules.output_schema.allows_text:
             self._earlier = _texts_backwards(self._state)
         return self._next_earlier_text()
 
@@ -307,7 +331,8 @@ class Turn:
 
     def _read_calls(self, calls: list[ToolCallPart]) -> Move:
         for call in calls:
-            self._calls.setdefault(self._kind_of(call.tool_name) or 'unknown', []).append(call)
+            tool = self._tool_of(call.tool_name)
+            self._calls.setdefault('unknown' if tool is None else tool.kind, []).append(call)
         self._outputs = iter(self._of_kind('output'))
         return self._next_output_tool()
 
@@ -417,7 +442,7 @@ class Turn:
         return AskAgain(self._parts)
 
     def _put_off(self, deferred: list[tuple[ToolCallPart, ToolDeferred]]) -> DeferredToolRequests:
-        if not self._rules.allows_deferred:
+        if not self._rules.output_schema.allows_deferred_tools:
             raise UserError(
                 'A deferred tool call was present, but `DeferredToolRequests` is not among output types. To resolve '
                 'this, add `DeferredToolRequests` to the list of output types for this agent.'
@@ -439,9 +464,10 @@ class Turn:
         self._parts.append(ToolReturnPart(tool_name=call.tool_name, content=text, tool_call_id=call.tool_call_id))
 
     def _count_retry(self, error: Exception | None = None) -> None:
-        self._state.increment_retries(self._rules.max_retries, error=error, model_settings=self._rules.settings)
+        rules = self._rules
+        self._state.increment_retries(rules.max_result_retries, error=error, model_settings=rules.model_settings)
 
-    _TABLE: ClassVar[dict[tuple[At, type[Any]], Callable[['Turn', Any], Move]]] = {
+    _TABLE: ClassVar[dict[tuple[At, type[Any]], Callable[[Turn, Any], Move]]] = {
         (At.TEXT, Accepted): _accept,
         (At.TEXT, Rejected): _reject,
         (At.EARLIER_TEXT, Accepted): _accept,

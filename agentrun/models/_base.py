@@ -250,21 +250,31 @@ class Model(ABC):
         may close a run, and closing requests carry no instructions.
         """
         found = _instructions_in_force(messages)
-        asked = model_request_parameters and model_request_parameters.prompted_output_instructions
+        params = model_request_parameters
+        if params is None or not params.prompted_output_template:
+            return found
+        asked = params.prompted_output_instructions
         if not asked:
             return found
         return f'{found}\n\n{asked}' if found else asked
 
 
 def _instructions_in_force(messages: Sequence[ModelMessage]) -> str | None:
-    requests = (message for message in reversed(messages) if isinstance(message, ModelRequest))
-    last = next(requests, None)
-    if last is None or last.instructions is not None:
-        return last and last.instructions
-    if any(part.part_kind not in {'tool-return', 'retry-prompt'} for part in last.parts):
-        return None
-    before = next(requests, None)
-    return before and before.instructions
+    closing = False
+    for message in reversed(messages):
+        if not isinstance(message, ModelRequest):
+            continue
+        if closing or message.instructions is not None:
+            return message.instructions
+        for part in message.parts:
+            if part.part_kind not in _CLOSING:
+                return None
+        closing = True
+    return None
+
+
+_CLOSING = frozenset({'tool-return', 'retry-prompt'})
+"""Kinds of parts that a request may consist of to look like one that closes a run."""
 
 
 def _is_number(word: str) -> bool:

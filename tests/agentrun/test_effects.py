@@ -172,10 +172,14 @@ async def test_the_innermost_handler_is_asked_and_only_it():
 async def test_an_error_of_a_run_is_told_at_its_end():
     agent, _ = make_agent()
     watcher = Watcher()
-    with _effects.install(watcher), pytest.raises(RuntimeError, match='stop'):
+
+    async def left_early() -> None:
         async with agent.iter('go') as run:
-            await run.next(run.next_node)  # pyright: ignore[reportArgumentType], no End yet
-            raise RuntimeError('stop')
+            async for _ in run:
+                raise RuntimeError('stop')
+
+    with _effects.install(watcher), pytest.raises(RuntimeError, match='stop'):
+        await left_early()
     assert watcher.ended is not None
     assert (watcher.ended.ended, str(watcher.ended.error)) == (False, 'stop')
 
@@ -187,3 +191,22 @@ async def test_deterministic_runs_have_the_same_bytes_every_time():
             return (await agent.run('go')).all_messages_json()
 
     assert await messages() == await messages()
+
+
+async def test_calls_of_a_batch_start_in_call_order():
+    started = list[int]()
+
+    def many_calls(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if len(messages) > 1:
+            return ModelResponse(parts=[TextPart('done')])
+        return ModelResponse(parts=[ToolCallPart('note', {'number': number}) for number in range(20)])
+
+    agent = Agent(FunctionModel(many_calls))
+
+    @agent.tool_plain
+    async def note(number: int) -> None:
+        started.append(number)
+        await anyio.lowlevel.checkpoint()
+
+    await agent.run('go')
+    assert started == list(range(20))
