@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,17 @@ from replay.printable import printable_lines
 if TYPE_CHECKING:
     from replay.canon import Json
 
-__all__ = ('Step', 'fail', 'note', 'progress', 'say', 'say_json')
+__all__ = ('Steps', 'fail', 'note', 'progress', 'say', 'say_json')
 
-Step = Callable[[str], None]
-"""Tells a progress display that one more is done, and what comes next."""
+
+class Steps:
+    """Progress that nobody sees."""
+
+    def expect(self, total: int) -> None:
+        """Say how many steps there are, once that is known."""
+
+    def done(self, then: str) -> None:
+        """Say that one more step is done, and what comes next."""
 
 
 def say(text: str = '', *, colour: str | None = None, bold: bool = False) -> None:
@@ -54,27 +61,22 @@ def fail(error: ReplayError) -> int:
 
 
 @contextmanager
-def progress(total: int, first: str) -> Generator[Step]:
+def progress(first: str) -> Generator[Steps]:
     """Show progress beside the output while the block runs, if that is a terminal; nothing at all elsewhere.
 
     Args:
-        total: How many steps there are.
         first: What is done first.
 
     Yields:
-        A function to call after each step, with the text for the next.
+        What to tell of each step.
     """
     if not _is_terminal():
-        yield lambda _: None
+        yield Steps()
         return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from ._progress import shown
 
-    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn('{task.description}'))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(escape(first), total=total)
-        yield lambda text: shown.update(task, advance=1, description=escape(text))
+    with shown(first) as steps:
+        yield steps
 
 
 def _code(error: ReplayError) -> int:

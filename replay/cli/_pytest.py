@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from replay.canon import loads
 from replay.errors import ReplayError
@@ -14,7 +14,7 @@ from replay.printable import printable_lines
 
 from ._recording import MARK
 
-__all__ = ('Finished', 'Started', 'run_tests')
+__all__ = ('Collected', 'Event', 'Finished', 'Started', 'run_tests')
 
 _STOPPED = {
     2: 'was interrupted',
@@ -30,11 +30,17 @@ SHOWN_LINES = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """Collection is over."""
+    """pytest has read its settings."""
+
+    dir: Path
+    """Folder of the accepted cassettes, as these settings have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """It is known which tests will run. Not told where workers run them."""
 
     tests: int
-    dir: Path
-    """Folder of the accepted cassettes, as pytest's settings have it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +56,11 @@ class Finished:
     """What the plugin says about its cassette; empty if it ran without one."""
 
 
-def run_tests(tests: Sequence[str], *options: str) -> Generator['Started | Finished']:
+Event: TypeAlias = Started | Collected | Finished
+"""What is told while tests run, in the order of the classes."""
+
+
+def run_tests(tests: Sequence[str], *options: str) -> Generator[Event]:
     """Run tests, and yield what becomes of them as it happens.
 
     Args:
@@ -58,7 +68,7 @@ def run_tests(tests: Sequence[str], *options: str) -> Generator['Started | Finis
         options: Further arguments for pytest.
 
     Yields:
-        One `Started`, then a `Finished` for each test.
+        A `Started`, a `Collected`, then a `Finished` for each test.
 
     Raises:
         ReplayError: If pytest stopped before it had run the tests.
@@ -80,10 +90,12 @@ def run_tests(tests: Sequence[str], *options: str) -> Generator['Started | Finis
         raise _stopped(process.returncode, said, tests)
 
 
-def _message(text: str) -> Started | Finished:
+def _message(text: str) -> Event:
     told = cast('dict[str, Any]', loads(text))
+    if 'dir' in told:
+        return Started(dir=Path(told['dir']))
     if 'tests' in told:
-        return Started(tests=told['tests'], dir=Path(told['dir']))
+        return Collected(tests=told['tests'])
     return Finished(test=told['test'], passed=told['outcome'] == 'passed', error=told['error'], note=told['note'] or {})
 
 

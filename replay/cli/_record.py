@@ -26,7 +26,7 @@ from replay.store import Store, read_cassette
 from ._diff import say_diff
 from ._files import DEFAULT_FOLDER, cassettes_in, shown_path
 from ._out import progress, say, say_json
-from ._pytest import Finished, Started, run_tests
+from ._pytest import Collected, Event, Finished, Started, run_tests
 
 __all__ = ('record_command',)
 
@@ -155,7 +155,7 @@ class _Recording:
         for event in self._watched('recording', tests, '--replay-record=rewrite', *options):
             if isinstance(event, Started):
                 self.accepted = event.dir
-            else:
+            elif isinstance(event, Finished):
                 self._judge(event)
 
     def replay(self) -> None:
@@ -206,14 +206,13 @@ class _Recording:
             'without': list(self.without),
         }
 
-    def _watched(self, verb: str, tests: Sequence[str], *options: str) -> Iterator[Started | Finished]:
-        events = run_tests(tests, f'--replay-dir={self.scratch}', *options)
-        first = next(events)
-        yield first
-        with progress(first.tests if isinstance(first, Started) else 0, verb) as step:
-            for event in events:
-                if isinstance(event, Finished):
-                    step(f'{verb} {event.test}')
+    def _watched(self, verb: str, tests: Sequence[str], *options: str) -> Iterator[Event]:
+        with progress(verb) as steps:
+            for event in run_tests(tests, f'--replay-dir={self.scratch}', *options):
+                if isinstance(event, Collected):
+                    steps.expect(event.tests)
+                elif isinstance(event, Finished):
+                    steps.done(f'{verb} {event.test}')
                 yield event
 
     def _judge(self, event: Finished) -> None:

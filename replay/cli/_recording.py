@@ -19,12 +19,14 @@ NOTE = 'agent_run_replay'
 """Attribute of a test report under which the plugin leaves what replay says about the test."""
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say where the accepted cassettes stand."""
+    _tell(session.config, {'dir': str(session.config.rootpath / session.config.getini('replay_dir'))})
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Say how many tests there are, and where their accepted cassettes stand."""
-    _tell(
-        session.config,
-        {'tests': len(session.items), 'dir': str(session.config.rootpath / session.config.getini('replay_dir'))},
-    )
+    """Say how many tests there are."""
+    _tell(session.config, {'tests': len(session.items)})
 
 
 @pytest.hookimpl(trylast=True)

@@ -7,7 +7,7 @@ import click
 
 from replay.canon import Json, JsonObject, dumps
 from replay.cassette import Cassette, Run
-from replay.outline import TEXT_LIMIT, Item, outline_of
+from replay.outline import TEXT_LIMIT, Item, compact, outline_of
 from replay.printable import printable, printable_lines
 from replay.store import read_cassette
 
@@ -15,6 +15,9 @@ from ._files import shown_path
 from ._out import say, say_json
 
 __all__ = ('show_command', 'told')
+
+VALUE_LIMIT = 2000
+"""Most characters shown of a value that is no text: files among them are long and say nothing."""
 
 _SPOKEN = frozenset(('text', 'thinking', 'system-prompt', 'user-prompt'))
 """Parts whose content is told in lines of its own."""
@@ -77,7 +80,7 @@ def _told_parts(item: Item) -> Iterator[tuple[str, str | None]]:
 
 def _told_value(label: str, value: Json) -> Iterator[tuple[str, str | None]]:
     yield f'      {printable(label)}', 'blue'
-    lines = printable_lines(value) if isinstance(value, str) else [printable(dumps(value).decode())]
+    lines = printable_lines(value) if isinstance(value, str) else [compact(value, limit=VALUE_LIMIT)]
     for line in lines:
         yield f'        {line}', None
 

@@ -86,6 +86,13 @@ def test_without_the_extra_one_line_says_what_to_install(
     assert capsys.readouterr().err == (f"replay: the command line needs {names}: pip install 'agentrun-replay[cli]'\n")
 
 
+def test_the_entry_point_ends_with_the_code_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('sys.argv', ['replay', 'show', 'nowhere.json'])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+
+
 def test_a_closed_pipe_is_quiet() -> None:
     program = f'{sys.executable} -m replay --help | true'
     done = subprocess.run(program, shell=True, cwd=CHECKOUT, capture_output=True, check=False)
@@ -99,9 +106,10 @@ def test_a_pipe_that_cannot_show_a_character_gets_its_escape() -> None:
 
 PROGRAM = """
 from replay.cli._out import progress, say
-with progress(2, 'first [bold]') as step:
-    step('second')
-    step('')
+with progress('first [bold]') as steps:
+    steps.expect(2)
+    steps.done('second')
+    steps.done('')
 say('done', colour='green')
 """
 
@@ -111,7 +119,7 @@ def test_a_terminal_gets_colours_and_progress() -> None:
     assert code == 0
     assert '\x1b[32mdone' in told
     assert 'first [bold]' in told
-    assert '0/2' in told
+    assert '2/2' in told
 
 
 @pytest.mark.parametrize(('name', 'value'), [('NO_COLOR', '1'), ('TERM', 'dumb')])

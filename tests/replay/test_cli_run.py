@@ -23,6 +23,8 @@ def plan(messages, info):
     prompt = messages[0].parts[-1].content
     if prompt == 'fail':
         raise ModelHTTPError(500, 'script', 'sorry')
+    if prompt == 'lines':
+        raise RuntimeError('first\\nsecond')
     if len(messages) == 1:
         return ModelResponse(parts=[ToolCallPart('double', {'number': len(prompt)})])
     return ModelResponse(parts=[TextPart(f'Twice:\\n{messages[-1].parts[0].content}')])
@@ -143,6 +145,11 @@ def test_an_agent_without_a_model_is_misuse() -> None:
         '`model` must either be set on the agent or included when calling it.\n'
         '   next      replay run app_b:without_model PROMPT --model test   if the agent has no model of its own\n'
     )
+
+
+def test_a_message_of_several_lines_is_told_whole() -> None:
+    result = invoke('app_b:agent', 'lines')
+    assert (result.exit_code, result.stderr) == (1, 'replay: the run ended in RuntimeError: first\n   second\n')
 
 
 def test_an_unknown_model_is_misuse() -> None:
