@@ -128,10 +128,9 @@ class Wire:
         if key not in value:
             return self._missing(shape, key, path)
         item = value[key]
-        if key == 'timestamp' and item is not None:
+        if key == 'timestamp' and (item is not None or 'instructions' not in shape.keys):  # only requests may lack it
             return self._moment(item, f'{path}.{key}')
-        optional = item is None and shape.usual.get(key, item) is None and key not in {'tool_name', 'tool_call_id'}
-        optional = optional or (item is None and key in shape.usual)
+        optional = item is None and (key in shape.usual or key == 'run_id')
         if key in _TEXTS and not optional and not isinstance(item, str):
             self.refuse(f'{key} is no text', f'{path}.{key}', expected='text', got=_short(item))
         if key in _OBJECTS and not optional and not isinstance(item, dict):
