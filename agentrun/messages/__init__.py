@@ -1,24 +1,16 @@
 """Messages between a run and a model: their parts, content, deltas and events, and their JSON."""
 
 from agentrun.messages._content import (
-    AudioFormat,
-    AudioMediaType,
     AudioUrl,
     BinaryContent,
     BinaryImage,
     CachePoint,
-    DocumentFormat,
-    DocumentMediaType,
     DocumentUrl,
     FileUrl,
-    ImageFormat,
-    ImageMediaType,
     ImageUrl,
     MultiModalContent,
     ToolReturn,
     UserContent,
-    VideoFormat,
-    VideoMediaType,
     VideoUrl,
 )
 from agentrun.messages._deltas import (
@@ -40,6 +32,16 @@ from agentrun.messages._events import (
     PartDeltaEvent,
     PartEndEvent,
     PartStartEvent,
+)
+from agentrun.messages._media import (
+    AudioFormat,
+    AudioMediaType,
+    DocumentFormat,
+    DocumentMediaType,
+    ImageFormat,
+    ImageMediaType,
+    VideoFormat,
+    VideoMediaType,
 )
 from agentrun.messages._requests import (
     BaseToolReturnPart,

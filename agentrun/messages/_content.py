@@ -5,125 +5,30 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, field
-from functools import cache
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import pydantic
 from pydantic_core import CoreSchema
 from typing_extensions import TypedDict, Unpack
 
 from agentrun._records import full_repr, lean_dataclass
-
-if TYPE_CHECKING:
-    from mimetypes import MimeTypes
-
-AudioMediaType: TypeAlias = Literal['audio/wav', 'audio/mpeg', 'audio/ogg', 'audio/flac', 'audio/aiff', 'audio/aac']
-"""Media types of audio that models take."""
-ImageMediaType: TypeAlias = Literal['image/jpeg', 'image/png', 'image/gif', 'image/webp']
-"""Media types of images that models take."""
-DocumentMediaType: TypeAlias = Literal[
-    'application/pdf',
-    'text/plain',
-    'text/csv',
-    'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
-    'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
-    'text/html',
-    'text/markdown',
-    'application/msword',
-    'application/vnd.ms-excel',
-]
-"""Media types of documents that models take."""
-VideoMediaType: TypeAlias = Literal[
-    'video/x-matroska',
-    'video/quicktime',
-    'video/mp4',
-    'video/webm',
-    'video/x-flv',
-    'video/mpeg',
-    'video/x-ms-wmv',
-    'video/3gpp',
-]
-"""Media types of videos that models take."""
-
-AudioFormat: TypeAlias = Literal['wav', 'mp3', 'oga', 'flac', 'aiff', 'aac']
-"""Short names of audio formats."""
-ImageFormat: TypeAlias = Literal['jpeg', 'png', 'gif', 'webp']
-"""Short names of image formats."""
-DocumentFormat: TypeAlias = Literal['csv', 'doc', 'docx', 'html', 'md', 'pdf', 'txt', 'xls', 'xlsx']
-"""Short names of document formats."""
-VideoFormat: TypeAlias = Literal['mkv', 'mov', 'mp4', 'webm', 'flv', 'mpeg', 'mpg', 'wmv', 'three_gp']
-"""Short names of video formats."""
-
-_AUDIO_FORMATS: dict[str, AudioFormat] = {
-    'audio/mpeg': 'mp3',
-    'audio/wav': 'wav',
-    'audio/flac': 'flac',
-    'audio/ogg': 'oga',
-    'audio/aiff': 'aiff',
-    'audio/aac': 'aac',
-}
-_IMAGE_FORMATS: dict[str, ImageFormat] = {
-    'image/jpeg': 'jpeg',
-    'image/png': 'png',
-    'image/gif': 'gif',
-    'image/webp': 'webp',
-}
-_DOCUMENT_FORMATS: dict[str, DocumentFormat] = {
-    'application/pdf': 'pdf',
-    'text/plain': 'txt',
-    'text/csv': 'csv',
-    'application/vnd.openxmlformats-officedocument.wordprocessingml.document': 'docx',
-    'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet': 'xlsx',
-    'text/html': 'html',
-    'text/markdown': 'md',
-    'application/msword': 'doc',
-    'application/vnd.ms-excel': 'xls',
-}
-_VIDEO_FORMATS: dict[str, VideoFormat] = {
-    'video/x-matroska': 'mkv',
-    'video/quicktime': 'mov',
-    'video/mp4': 'mp4',
-    'video/webm': 'webm',
-    'video/x-flv': 'flv',
-    'video/mpeg': 'mpeg',
-    'video/x-ms-wmv': 'wmv',
-    'video/3gpp': 'three_gp',
-}
-_FORMATS: dict[str, str] = {**_AUDIO_FORMATS, **_IMAGE_FORMATS, **_DOCUMENT_FORMATS, **_VIDEO_FORMATS}
-
-# The types that Python's own table lacks or gets wrong, as pydantic-ai 1.38 adds them.
-_ADDED_MEDIA_TYPES = {
-    '.rtf': 'application/rtf',
-    '.xlsx': 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
-    '.docx': 'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
-    '.mdx': 'text/markdown',
-    '.md': 'text/markdown',
-    '.asciidoc': 'text/x-asciidoc',
-    '.webp': 'image/webp',
-    '.three_gp': 'video/3gpp',
-    '.mkv': 'video/x-matroska',
-    '.wmv': 'video/x-ms-wmv',
-    '.aiff': 'audio/aiff',
-    '.flac': 'audio/flac',
-    '.oga': 'audio/ogg',
-    '.wav': 'audio/wav',
-}
-
-
-@cache
-def _media_types() -> MimeTypes:
-    import mimetypes
-
-    table = mimetypes.MimeTypes()
-    # The system's own tables count too, as in pydantic-ai 1.38: guessed types stand in recorded bytes.
-    table.read_windows_registry()
-    for path in filter(lambda known: Path(known).is_file(), mimetypes.knownfiles):
-        table.read(path)
-    for suffix, media_type in _ADDED_MEDIA_TYPES.items():
-        table.add_type(media_type, suffix)
-    return table
+from agentrun.messages._media import (
+    AUDIO_FORMATS,
+    DOCUMENT_FORMATS,
+    FORMATS,
+    IMAGE_FORMATS,
+    VIDEO_FORMATS,
+    AudioFormat,
+    AudioMediaType,
+    DocumentFormat,
+    DocumentMediaType,
+    ImageFormat,
+    ImageMediaType,
+    VideoFormat,
+    guessed_media_type,
+)
 
 
 def _identifier(of: bytes) -> str:
@@ -212,7 +117,7 @@ class FileUrl(ABC):
         return self._identifier or _identifier(self.url.encode())
 
     def _infer_media_type(self) -> str:
-        media_type, _ = _media_types().guess_type(self.url)
+        media_type = guessed_media_type(self.url)
         if media_type is None:
             raise ValueError(
                 f'Could not infer media type from {self._noun} URL: {self.url}. '
@@ -262,7 +167,7 @@ class VideoUrl(FileUrl):
         Raises:
             KeyError: If the media type is none of `VideoMediaType`.
         """
-        return _VIDEO_FORMATS[self.media_type]
+        return VIDEO_FORMATS[self.media_type]
 
 
 @lean_dataclass()
@@ -285,7 +190,7 @@ class AudioUrl(FileUrl):
         Raises:
             KeyError: If the media type is none of `AudioMediaType`.
         """
-        return _AUDIO_FORMATS[self.media_type]
+        return AUDIO_FORMATS[self.media_type]
 
 
 @lean_dataclass()
@@ -308,7 +213,7 @@ class ImageUrl(FileUrl):
         Raises:
             KeyError: If the media type is none of `ImageMediaType`.
         """
-        return _IMAGE_FORMATS[self.media_type]
+        return IMAGE_FORMATS[self.media_type]
 
 
 @lean_dataclass()
@@ -335,7 +240,7 @@ class DocumentUrl(FileUrl):
         """
         media_type = self.media_type
         try:
-            return _DOCUMENT_FORMATS[media_type]
+            return DOCUMENT_FORMATS[media_type]
         except KeyError as error:
             raise ValueError(f'Unknown document media type: {media_type}') from error
 
@@ -417,8 +322,8 @@ class BinaryContent:
         path = Path(path)
         if not path.exists():
             raise FileNotFoundError(f'File not found: {path}')
-        media_type, _ = _media_types().guess_type(path)
-        return cls.narrow_type(cls(path.read_bytes(), media_type=media_type or 'application/octet-stream'))
+        media_type = guessed_media_type(path) or 'application/octet-stream'
+        return cls.narrow_type(cls(path.read_bytes(), media_type=media_type))
 
     @property
     def identifier(self) -> str:
@@ -460,7 +365,7 @@ class BinaryContent:
     @property
     def is_document(self) -> bool:
         """Whether the media type is one of `DocumentMediaType`."""
-        return self.media_type in _DOCUMENT_FORMATS
+        return self.media_type in DOCUMENT_FORMATS
 
     @property
     def format(self) -> str:
@@ -470,7 +375,7 @@ class BinaryContent:
             ValueError: If the media type is not known.
         """
         try:
-            return _FORMATS[self.media_type]
+            return FORMATS[self.media_type]
         except KeyError as error:
             raise ValueError(f'Unknown media type: {self.media_type}') from error
 
