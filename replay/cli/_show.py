@@ -8,7 +8,7 @@ import click
 from replay.canon import Json, JsonObject, dumps
 from replay.cassette import Cassette, Run
 from replay.outline import TEXT_LIMIT, Item, compact, outline_of
-from replay.printable import printable, printable_lines
+from replay.printable import printable, printable_lines, shortened
 from replay.store import read_cassette
 
 from ._files import shown_path
@@ -19,8 +19,8 @@ __all__ = ('show_command', 'told')
 VALUE_LIMIT = 2000
 """Most characters shown of a value that is no text: files among them are long and say nothing."""
 
-_SPOKEN = frozenset(('text', 'thinking', 'system-prompt', 'user-prompt'))
-"""Parts whose content is told in lines of its own."""
+_SPOKEN = frozenset(('text', 'thinking', 'system-prompt'))
+"""Parts of which the line of their node tells the length only."""
 
 
 @click.command('show')
@@ -63,7 +63,11 @@ def _told_run(run: Run) -> Iterator[tuple[str, str | None]]:
         held.update(item.holds)
         yield f'  {item.index} {item.line}', None
         for key, value in turned.items():
-            yield from _told_value(key, value)
+            if key == 'tools' and isinstance(value, dict):
+                yield '      tools', 'blue'
+                yield from ((f'        {_tool_line(name, tool)}', None) for name, tool in value.items())
+            else:
+                yield from _told_value(key, value)
         yield from _told_parts(item)
 
 
@@ -83,6 +87,27 @@ def _told_value(label: str, value: Json) -> Iterator[tuple[str, str | None]]:
     lines = printable_lines(value) if isinstance(value, str) else [compact(value, limit=VALUE_LIMIT)]
     for line in lines:
         yield f'        {line}', None
+
+
+def _tool_line(name: str, tool: Json) -> str:
+    """A tool as a signature with its description; `?` stands after what may be left out."""
+    told = tool if isinstance(tool, dict) else {}
+    schema = told.get('parameters')
+    properties = schema.get('properties') if isinstance(schema, dict) else None
+    required = schema.get('required') if isinstance(schema, dict) else None
+    needed = required if isinstance(required, list) else []
+    parameters = [
+        f'{key}{"" if key in needed else "?"}: {_type_of(value)}'
+        for key, value in (properties.items() if isinstance(properties, dict) else ())
+    ]
+    description = told.get('description')
+    about = f'   {description}' if isinstance(description, str) else ''
+    return printable(shortened(f'{name}({", ".join(parameters)}){about}', limit=VALUE_LIMIT))
+
+
+def _type_of(schema: Json) -> str:
+    named = schema.get('type', schema.get('$ref')) if isinstance(schema, dict) else None
+    return named if isinstance(named, str) else compact(schema)
 
 
 def _plain(value: Json) -> str:

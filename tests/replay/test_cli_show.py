@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 from pydantic_core import from_json
 
+from replay.canon import JsonObject
 from replay.cassette import Definition, Run
 from replay.cli._group import replay
 from replay.store import Store
@@ -46,8 +47,6 @@ def test_each_node_is_told_with_its_texts_and_with_what_turned_there() -> None:
         '        Use tools.\n'
         '      settings\n'
         '        {"temperature":0.0}\n'
-        '      user-prompt\n'
-        '        Weather?\n'
         f'  2 CallToolsNode: weather(city="{"x" * 59}... (12 more chars)) #call-1\n'
         '      model\n'
         '        m\n'
@@ -62,6 +61,26 @@ def test_each_node_is_told_with_its_texts_and_with_what_turned_there() -> None:
         '        \\x1b[2J[bold]\n'
         '  5 End\n'
     )
+
+
+def test_tools_are_told_as_signatures() -> None:
+    parameters: JsonObject = {
+        'properties': {'city': {'type': 'string'}, 'when': {'anyOf': [{'type': 'null'}]}, 'at': {'$ref': '#/$defs/A'}},
+        'required': ['city'],
+    }
+    tools: dict[str, JsonObject] = {
+        'weather': {'description': 'Weather\nof a city.', 'parameters': parameters},
+        'bare': {},
+        'free': {'parameters': {'type': 'object'}},
+    }
+    found = run(asks(user('x' * 70), definition=Definition(tools=tools)))
+    assert CliRunner().invoke(replay, ['show', written(found)]).stdout.splitlines()[6:11] == [
+        '      tools',
+        '        weather(city: string, when?: {"anyOf":[{"type":"null"}]}, at?: #/$defs/A)   Weather\\nof a city.',
+        '        bare()',
+        '        free()',
+        '      user-prompt',
+    ]
 
 
 def test_json_has_everything_whole() -> None:
