@@ -169,7 +169,7 @@ def test_nodes_can_be_inspected_on_the_way(show: Any):
         'user prompt What is the capital of Spain?\n'
         "request ['What is the capital of Spain?'] RunUsage()\n"
         f'response {ANSWER} RunUsage(input_tokens=56, output_tokens=7, requests=1)\n'
-        f"end {ANSWER} <AgentRun result=AgentRunResult(output='{ANSWER}') "
+        f"end {ANSWER} <AgentRun result='{ANSWER}' "
         'usage=RunUsage(input_tokens=56, output_tokens=7, requests=1)>\n'
     )
 
