@@ -56,7 +56,7 @@ class Playback:
                 difference = self._compared(effect, node)
                 if difference is not None:
                     return difference
-                response = _response_to(node, self.unplayed)
+                response = response_to(node, self.unplayed)
                 outcome = None if response is None else Answered(message=response)
                 self._fresh = [] if response is None else [response]
         if outcome is None and node.raised is not None:
@@ -119,7 +119,7 @@ def _equal_bytes(recorded: JsonObject, live: bytes) -> bool:
     return dumps(recorded) == live
 
 
-def _response_to(node: Node, later: Sequence[Node]) -> JsonObject | None:
+def response_to(node: Node, later: Sequence[Node]) -> JsonObject | None:
     """The answer to a node's request: the message of the next node, or kept here where no node took it up."""
     if 'response' in node.facts:
         return cast('JsonObject', node.facts['response'])

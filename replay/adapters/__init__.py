@@ -1,8 +1,8 @@
 """Picks the agent libraries whose runs are recorded and replayed."""
 
-from replay.adapters._protocol import Conductor, Host, RunConductor, Started
+from replay.adapters._protocol import Conductor, Host, Played, RunConductor, Started
 
-__all__ = ('Conductor', 'Host', 'RunConductor', 'Started', 'hosts')
+__all__ = ('Conductor', 'Host', 'Played', 'RunConductor', 'Started', 'hosts')
 
 
 def hosts() -> tuple[Host, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from replay.canon import Json, JsonObject
+from replay.cassette import Run
 from replay.errors import ReplayError
 from replay.match import Divergence
 from replay.tape import Tape
@@ -85,6 +86,22 @@ class Conductor(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """How far a recording could be played with a stand-in agent."""
+
+    messages: bytes
+    """All messages, as the bytes of `all_messages_json()`."""
+    new_from: int
+    """Index of the first new one."""
+    nodes: tuple[str, ...]
+    """Kinds of the nodes that ran, in order; the last one is where the play stopped."""
+    error: tuple[str, str] | None
+    """Class name and text of the error that ended the run."""
+    missing: str | None
+    """What the run asked for and the recording does not have, in words."""
+
+
 class Host(Protocol):
     """An agent library."""
 
@@ -98,4 +115,12 @@ class Host(Protocol):
 
     def install(self, conductor: Conductor) -> AbstractContextManager[None]:
         """Ask `conductor` about each run that starts while the block is open, in any task or thread."""
+        ...
+
+    async def play(self, run: Run) -> Played:
+        """Let the library's core play a recording with a stand-in agent.
+
+        Raises:
+            NotSupported: If the run is of a kind that cannot be played, by name.
+        """
         ...

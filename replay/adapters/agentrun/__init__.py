@@ -6,9 +6,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 from agentrun._ambient import LiveSource, deterministic
 from agentrun._effects import install
-from replay.adapters._protocol import Conductor
+from replay.adapters._protocol import Conductor, Played
+from replay.adapters.agentrun._play import play
 from replay.adapters.agentrun._runs import SessionHandler
 from replay.canon import JsonObject
+from replay.cassette import Run
 
 __all__ = ('AgentrunHost',)
 
@@ -38,3 +40,11 @@ class AgentrunHost:
         """
         with deterministic(), install(SessionHandler(conductor)):
             yield
+
+    async def play(self, run: Run) -> Played:
+        """Let the core play a recording with a stand-in agent.
+
+        Raises:
+            NotSupported: If the run is of a kind that cannot be played, by name.
+        """
+        return await play(run)

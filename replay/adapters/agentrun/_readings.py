@@ -14,8 +14,9 @@ from replay.cassette import Node, Run
 class RecordedReadings:
     """The readings that an imported history carries, in the order in which a run takes them.
 
-    A run stamps the parts of a request in their order, and then the request itself. Readings that the history does not
-    hold are those of the logical clock.
+    A run stamps the parts of a request before the request itself, and time does not run backwards: the readings of a
+    request are its times in ascending order, whichever part took which. Readings that the history does not hold are
+    those of the logical clock.
 
     Args:
         run: The imported run.
@@ -68,10 +69,9 @@ def _closing(node: Node) -> list[JsonObject]:
     return [message for message in node.then if message['kind'] == 'request']
 
 
-def _times(request: JsonObject, parts: list[JsonObject]) -> Iterator[datetime]:
-    for stamped in (*parts, request):
-        time = stamped.get('timestamp')
-        yield BASE_TIME if time is None else datetime.fromisoformat(cast('str', time))
+def _times(request: JsonObject, parts: list[JsonObject]) -> list[datetime]:
+    times = (cast('str | None', stamped.get('timestamp')) for stamped in (*parts, request))
+    return sorted(BASE_TIME if time is None else datetime.fromisoformat(time) for time in times)
 
 
 def _run_ids(run: Run) -> list[str]:

@@ -14,7 +14,6 @@ from agentrun._core._nodes import CallToolsNode, ModelRequestNode, UserPromptNod
 from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch, ToolWork
 from agentrun._outcomes import ToolOutcome
 from agentrun.messages import ModelMessage, ModelRequest, ModelResponse, ToolCallPart
-from agentrun.messages._wire import dump_messages
 from agentrun.usage import RequestUsage
 from replay.adapters._protocol import Conductor, RunConductor, Started
 from replay.adapters.agentrun._errors import raised, rebuilt
@@ -24,6 +23,7 @@ from replay.adapters.agentrun._wire import (
     deferred_json,
     message_bytes,
     message_json,
+    messages_bytes,
     prompt_json,
     restored_outcome,
     restored_response,
@@ -136,7 +136,7 @@ class TapedRun:
         """Let the recorded results arrive in their recorded order, or run the tools and keep what comes."""
         self._conductor.check_open()
         calls = [_named(call) for call in batch.calls]
-        answer = self._go_on(self._tape.begin(Calls(response=_calls_of(self._response), calls=calls)))
+        answer = self._go_on(self._tape.begin(Calls(response=calls_of_response(self._response), calls=calls)))
         if isinstance(answer, Do):
             await self._run_tools(answer.token, batch, work)
         else:
@@ -146,7 +146,7 @@ class TapedRun:
         """Tell the tape how the run was left."""
         error = end.error if isinstance(end.error, Exception) and not isinstance(end.error, ReplayError) else None
         try:
-            messages = dump_messages(end.messages)
+            messages = messages_bytes(end.messages)
         except PydanticSerializationError as fault:
             self._unwritable('a message of the run', fault)
             self._conductor.ended(b'', end.new_from)
@@ -259,7 +259,7 @@ def _named(call: ToolCallPart) -> JsonObject:
     return {'part_kind': 'tool-call', 'tool_name': call.tool_name, 'tool_call_id': call.tool_call_id}
 
 
-def _calls_of(response: ModelResponse | None) -> JsonObject:
+def calls_of_response(response: ModelResponse | None) -> JsonObject:
     """As much of a response as tells its calls apart."""
     parts: Sequence[object] = response.parts if response is not None else ()
     return {'parts': [_named(part) for part in parts if isinstance(part, ToolCallPart)]}

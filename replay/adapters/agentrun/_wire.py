@@ -13,12 +13,12 @@ from agentrun.messages import (
     ModelMessagesTypeAdapter,
     ModelRequest,
     ModelResponse,
+    RetryPromptPart,
     ToolCallPart,
     ToolReturn,
     ToolReturnPart,
     UserPromptPart,
 )
-from agentrun.messages._wire import dump_messages
 from agentrun.models._base import ModelRequestParameters
 from agentrun.tools import ToolDefinition
 from replay.canon import Json, JsonObject, dumps, own
@@ -34,6 +34,9 @@ _USUAL_TOOL: Mapping[str, Json] = {
 }
 """Fields of a tool definition that a cassette leaves out where they have these values."""
 
+_STAMPED: Mapping[str, Json] = {'timestamp': '2000-01-01T00:00:00Z', 'tool_call_id': ''}
+"""What a part has to have so that loading it reads neither clock nor ids, which are the run's."""
+
 _USUAL_OUTPUT: Mapping[str, Json] = {
     'mode': 'text',
     'tools': None,
@@ -44,9 +47,17 @@ _USUAL_OUTPUT: Mapping[str, Json] = {
 }
 
 
+def messages_bytes(messages: Sequence[ModelMessage]) -> bytes:
+    """Wire JSON of messages: the bytes of `all_messages_json()`.
+
+    Without its warnings: a file whose type cannot be guessed earns one when the user dumps it, and none of ours.
+    """
+    return ModelMessagesTypeAdapter.dump_json(list(messages), warnings=False)
+
+
 def message_bytes(message: ModelMessage) -> bytes:
     """Wire JSON of one message."""
-    return dump_messages([message])[1:-1]
+    return messages_bytes([message])[1:-1]
 
 
 def message_json(message: ModelMessage) -> JsonObject:
@@ -71,7 +82,7 @@ def prompt_json(prompt: object) -> Json:
 
 def restored_prompt(content: Json) -> Any:
     """A user prompt of the content of its part."""
-    part = {'content': content, 'part_kind': 'user-prompt'}
+    part = {**_STAMPED, 'content': content, 'part_kind': 'user-prompt'}
     request = restored_messages([{'kind': 'request', 'parts': [cast('Json', part)]}])[0]
     return cast('UserPromptPart', request.parts[0]).content
 
@@ -171,11 +182,18 @@ def result_json(call: ToolCallPart, outcome: ToolOutcome) -> ToolResult:
 def restored_outcome(result: ToolResult) -> ToolOutcome:
     """Make the outcome again that was written down; what raised is no outcome."""
     if result.kind == 'retry':
-        return ToolRetried(cast('Any', result.content))
+        return ToolRetried(_restored_retry(result.content))
     if result.kind in {'external', 'unapproved'}:
         return ToolDeferred(cast('Any', result.kind), cast('Any', result.metadata))
     content = None if result.user_content is None else restored_prompt(result.user_content)
     return ToolReturned(ToolReturn(result.content, content=content, metadata=result.metadata))
+
+
+def _restored_retry(content: Json) -> Any:
+    """What a retry says, of the content of its part: places of errors are tuples again."""
+    part = {**_STAMPED, 'content': content, 'part_kind': 'retry-prompt'}
+    request = restored_messages([{'kind': 'request', 'parts': [cast('Json', part)]}])[0]
+    return cast('RetryPromptPart', request.parts[0]).content
 
 
 def deferred_json(results: object) -> Json:

@@ -1,0 +1,250 @@
+"""Plays a recording through the core with a stand-in agent.
+
+Nothing is compared here. The run is given outcomes until it ends, fails, or asks for something that the recording does
+not have; how far it came and what messages it made is the answer.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from pydantic import TypeAdapter
+
+from agentrun import End, UsageLimits
+from agentrun._ambient import Source
+from agentrun._core._nodes import CallToolsNode, SetFinalResult
+from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch, ToolWork, install
+from agentrun._outcomes import ToolDeferred, ToolOutcome
+from agentrun.messages import ModelResponse
+from agentrun.result import FinalResult
+from agentrun.run import AgentRun
+from agentrun.tools import DeferredToolResults, ToolApproved, ToolDenied
+from agentrun.usage import RequestUsage
+from replay.adapters._protocol import Played
+from replay.adapters.agentrun._errors import rebuilt
+from replay.adapters.agentrun._readings import source_of
+from replay.adapters.agentrun._runs import calls_of_response
+from replay.adapters.agentrun._standin import Verdict, agent_of
+from replay.adapters.agentrun._wire import (
+    messages_bytes,
+    restored_messages,
+    restored_outcome,
+    restored_prompt,
+    restored_response,
+)
+from replay.calls import calls_of, places
+from replay.canon import JsonObject
+from replay.cassette import Node, Raised, Run, ToolResult
+from replay.playback import response_to
+from replay.script import Script, arrivals, instructions_of, results_for, script_of, verdict_on_call, verdict_on_text
+
+
+async def play(run: Run) -> Played:
+    """Play a recording.
+
+    Raises:
+        NotSupported: If the run is of a kind that cannot be played.
+    """
+    script = script_of(run)
+    player = _Player(run, script)
+    agent = agent_of(script, instructions=player.instructions, judge=player.judge, name=run.agent)
+    scope = agent.iter(
+        None if script.prompt is None else restored_prompt(script.prompt),
+        message_history=restored_messages(script.history) or None,
+        deferred_tool_results=_deferred(script.deferred),
+        usage_limits=_usage_limits(script),
+    )
+    error: Exception | None = None
+    with install(player):
+        try:
+            async with scope as started:
+                await _drive(started, run)
+        except _OutOfScript as stop:
+            player.missing = stop.what
+        except Exception as raised:  # noqa: BLE001, how the run failed is the answer
+            error = raised
+    return Played(
+        messages=player.messages,
+        new_from=player.new_from,
+        nodes=tuple(player.kinds),
+        error=None if error is None else (type(error).__name__, str(error)),
+        missing=player.missing,
+    )
+
+
+async def _drive(run: AgentRun[None, Any], recorded: Run) -> None:
+    """Run node after node; a response that a stream made final goes to the node that ends such a run."""
+    node: Any = run.next_node
+    index = 0
+    while not isinstance(node, End):
+        due = recorded.nodes[index].kind if index < len(recorded.nodes) else None
+        if due == 'SetFinalResult' and isinstance(node, CallToolsNode) and node.model_response.text:
+            node = SetFinalResult[None, Any](FinalResult(node.model_response.text))
+        node = await run.next(cast('Any', node))
+        index += 1
+
+
+class _OutOfScript(Exception):  # noqa: N818, it ends the play, and is no fault
+    """The run went on where the recording has nothing for it."""
+
+    def __init__(self, what: str | None) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class _Player:
+    """Handler of the run that is played: gives it what the recording has."""
+
+    def __init__(self, run: Run, script: Script) -> None:
+        self.source: Source = source_of(run, run.name)
+        self.kinds: list[str] = []
+        self.messages = b'[]'
+        self.new_from = 0
+        self.missing: str | None = None
+        self._run = run
+        self._script = script
+        self._asked = 0
+        self._used: list[RequestUsage] = []
+        self._node = Node(kind='')
+        self._response: ModelResponse | None = None
+
+    # -- what the stand-in agent asks
+
+    def instructions(self) -> str | None:
+        """Instructions of the next request."""
+        self._asked += 1
+        return instructions_of(self._run, self._asked - 1)
+
+    def judge(self, call_id: str | None) -> Verdict:
+        """Verdict on an output of the node that runs."""
+        failure = self._node.raised
+        if failure is not None and not _is_of_the_core(failure):
+            raise rebuilt(_named(failure))
+        if call_id is not None:
+            return verdict_on_call(self._later, call_id)
+        return verdict_on_text(self._later)
+
+    # -- what the run asks
+
+    def start(self, run: RunStart) -> RunHandler | None:  # noqa: ARG002, there is only one
+        return self
+
+    def node(self, node: object) -> None:
+        recorded = self._run.nodes
+        at = len(self.kinds)
+        if at == len(recorded) and recorded and recorded[-1].kind != 'End' and recorded[-1].raised is None:
+            raise _OutOfScript(None)  # the recorded run was left here, too
+        self.kinds.append(type(node).__name__)
+        if at >= len(recorded) or recorded[at].kind != self.kinds[-1]:
+            raise _OutOfScript(None)
+        self._node = recorded[at]
+        if isinstance(node, CallToolsNode):
+            self._response = node.model_response
+
+    async def request(self, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:  # noqa: ARG002
+        response = response_to(self._node, self._later)
+        if response is not None:
+            answer = restored_response(response)
+        elif self._node.raised is None:
+            raise _OutOfScript('an answer of the model')
+        elif _is_of_the_core(self._node.raised):
+            answer = self._exceeding()
+        else:
+            raise rebuilt(_named(self._node.raised))
+        self._used.append(answer.usage)
+        return answer
+
+    async def count_tokens(self, call: ModelCall, do: Callable[[], Awaitable[RequestUsage]]) -> RequestUsage:  # noqa: ARG002
+        if self._node.counted is not None:
+            return TypeAdapter(RequestUsage).validate_python(self._node.counted)
+        return self._rest_of_limit() if self._node.raised is not None else RequestUsage()
+
+    async def call_tools(self, batch: ToolBatch, work: ToolWork) -> None:
+        response = calls_of_response(self._response)
+        results = results_for(response, self._node, self._later)
+        places = _places(response, batch)
+        finished = self._node.finished or arrivals(response, self._later)
+        order = {place: rank for rank, place in enumerate(finished)}
+        failure: Raised | None = None
+        for index in sorted(range(len(places)), key=lambda index: order.get(places[index], len(order))):
+            result = results.get(places[index])
+            failure = result.raised if result is not None and result.raised is not None else failure
+            if result is None or result.raised is None:
+                work.arrived(index, work.check(index) or self._outcome(result, batch.calls[index].tool_name))
+        if failure is not None:
+            raise rebuilt(failure)
+
+    def finished(self, end: RunEnd) -> None:
+        self.messages = messages_bytes(end.messages)
+        self.new_from = end.new_from
+
+    # -- private
+
+    @property
+    def _later(self) -> tuple[Node, ...]:
+        return self._run.nodes[len(self.kinds) :]
+
+    def _outcome(self, result: ToolResult | None, name: str) -> ToolOutcome:
+        if result is not None:
+            return restored_outcome(result)
+        if self._node.raised is not None and not _is_of_the_core(self._node.raised):
+            raise rebuilt(_named(self._node.raised))
+        if self._script.allows_deferred and self._later and self._later[0].kind == 'End':
+            return ToolDeferred('external')
+        raise _OutOfScript(f'what came of the call of {name!r}')
+
+    def _exceeding(self) -> ModelResponse:
+        """A response that used so much that the run ended; it is in no history, so only its usage is known."""
+        return ModelResponse(parts=[], usage=self._rest_of_limit())
+
+    def _rest_of_limit(self) -> RequestUsage:
+        limits = self._script.limits
+        if limits.counted is None or limits.counted_as is None:
+            return RequestUsage()
+        kinds = ('input_tokens', 'output_tokens') if limits.counted_as == 'total_tokens' else (limits.counted_as,)
+        used = sum(getattr(usage, kind) for usage in self._used for kind in kinds)
+        return RequestUsage(**cast('dict[str, Any]', {kinds[0]: limits.counted - used}))
+
+
+def _is_of_the_core(raised: Raised) -> bool:
+    """Whether an error is one that the core raises by itself, from limits and retries."""
+    name = raised.type.rpartition('.')[2]
+    if name == 'UnexpectedModelBehavior':
+        return raised.message.startswith(('Exceeded maximum retries (', 'Tool ', 'Model token limit ('))
+    return name in {'UsageLimitExceeded', 'IncompleteToolCall', 'UserError'}
+
+
+def _named(raised: Raised) -> Raised:
+    """An error of an imported history, known by its bare name, as one of this library if it has such a class."""
+    if '.' in raised.type or raised.bases:
+        return raised
+    bases = (f'agentrun.exceptions.{raised.type}',)
+    return Raised(type=f'agentrun.exceptions.{raised.type}', bases=bases, message=raised.message, args=raised.args)
+
+
+def _places(response: JsonObject, batch: ToolBatch) -> list[int]:
+    named: list[JsonObject] = [{'tool_name': c.tool_name, 'tool_call_id': c.tool_call_id} for c in batch.calls]
+    return places(calls_of(response), named)
+
+
+def _usage_limits(script: Script) -> UsageLimits:
+    limits: dict[str, Any] = {'request_limit': None, **script.limits.usage}
+    return UsageLimits(**limits, count_tokens_before_request=script.limits.before and script.limits.counted is not None)
+
+
+def _deferred(results: JsonObject | None) -> DeferredToolResults | None:
+    if results is None:
+        return None
+    approvals = cast('JsonObject', results.get('approvals') or {})
+    calls = cast('JsonObject', results.get('calls') or {})
+    return DeferredToolResults(
+        calls=dict(calls), approvals={call_id: _approval(approval) for call_id, approval in approvals.items()}
+    )
+
+
+def _approval(approval: Any) -> Any:
+    if isinstance(approval, dict):
+        facts = cast('dict[str, Any]', approval)
+        if facts.get('kind') == 'tool-denied':
+            return ToolDenied(message=facts['message'])
+        return ToolApproved(override_args=facts.get('override_args'))
+    return approval

@@ -1,0 +1,302 @@
+"""What a recording may tell a stand-in agent: the part of an agent that a run without its code has to be given.
+
+Prompts and instruction texts, outcomes of models and tools, verdicts of validations, names of tools, limits that an
+error names. Nothing here says in which order parts stand, what fixed texts are, when a request is repeated or closed,
+or when a run ends: all that has to come from the core that plays, or a check would find nothing.
+"""
+
+import re
+from ast import literal_eval
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from .calls import calls_of, following, parts_of, places, told
+from .canon import Json, JsonObject
+from .cassette import Node, Raised, Run, ToolResult
+from .errors import NotSupported, Where
+
+_UNKNOWN = re.compile(r"Unknown tool name: '.*'\. Available tools: (?P<names>'.*')")
+_FINAL = 'Final result processed.'
+_FAILED = 'Output tool not used - output failed validation.'
+_MANY = 1_000_000
+"""More retries than any recording has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits of a run, read from the error that names them; without one there are none."""
+
+    usage: Mapping[str, int]
+    """Usage limits by name."""
+    counted: int | None = None
+    """Tokens of the request or response that exceeded a limit, all before it included."""
+    counted_as: str | None = None
+    """What they are counted as: `input_tokens`, `output_tokens`, `total_tokens`."""
+    before: bool = False
+    """Whether they were counted before the request."""
+    output_retries: int = _MANY
+    tool_retries: Mapping[str, int] | None = None
+    """Retries of tools by name; tools that are not named may always try again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """A stand-in agent, and what its run is handed."""
+
+    prompt: Json
+    """Content of the user prompt; None if there is none."""
+    system: tuple[tuple[str, str | None], ...]
+    """System prompts, each with its dynamic reference if it has one."""
+    history: tuple[JsonObject, ...]
+    deferred: JsonObject | None
+    """Results handed in for calls of the history."""
+    mode: str
+    output_tools: tuple[str, ...]
+    function_tools: tuple[str, ...]
+    allows_text: bool
+    allows_image: bool
+    allows_deferred: bool
+    end_strategy: str
+    streamed_end: bool
+    """Whether the run ended as `run_stream` ends one: its last response is the result, and no node takes it."""
+    limits: Limits
+
+
+def script_of(run: Run) -> Script:
+    """Read off a recording what its agent was and what the run was handed.
+
+    Raises:
+        NotSupported: If the run is of a kind that cannot be played, by name.
+    """
+    _refuse(run)
+    opening = _opening(run)
+    deferred = cast('JsonObject | None', run.nodes[0].facts.get('deferred_tool_results')) if run.nodes else None
+    output = _output_facts(run)
+    output_tools = _output_tools(run, output)
+    mode = cast('str', run.facts.get('output_mode') or output.get('mode') or ('tool' if output_tools else 'text'))
+    if not output_tools and mode in {'auto', 'tool'}:
+        output_tools = ('final_result',)
+    return Script(
+        prompt=_prompt(run, opening, deferred),
+        system=tuple(
+            (cast('str', part['content']), cast('str | None', part['dynamic_ref']))
+            for part in parts_of(opening)
+            if part['part_kind'] == 'system-prompt'
+        ),
+        history=run.history,
+        deferred=deferred,
+        mode=mode,
+        output_tools=output_tools,
+        function_tools=_function_tools(run, output_tools),
+        allows_text=bool(output.get('allow_text', mode not in {'tool', 'image'} or _ends_in_text(run))),
+        allows_image=bool(output.get('allow_image', mode == 'image')),
+        allows_deferred=_ends_unanswered(run),
+        end_strategy=cast('str', run.facts.get('end_strategy', 'early')),
+        streamed_end=any(node.kind == 'SetFinalResult' for node in run.nodes),
+        limits=limits_of(_error_of(run)),
+    )
+
+
+def instructions_of(run: Run, request: int) -> str | None:
+    """Instructions of a request, counted from 0; None after the last.
+
+    A run that goes on with a response of its history asks for instructions before anything else; that it went on shows
+    that there were none.
+    """
+    asked = [node.message for node in run.nodes if node.kind == 'ModelRequestNode' and node.message]
+    resumed = len(run.nodes) > 1 and run.nodes[1].kind == 'CallToolsNode'
+    place = request - resumed
+    return cast('str | None', asked[place]['instructions']) if 0 <= place < len(asked) else None
+
+
+def results_for(response: JsonObject, node: Node, later: Sequence[Node]) -> dict[int, ToolResult]:
+    """Outcomes of the calls of a response by call index, extra user content included.
+
+    Args:
+        response: As much of the response as tells its calls.
+        node: The recorded node that ran them.
+        later: The recorded nodes after it.
+    """
+    message = following(later)
+    found = {**told(response, message), **node.results}
+    contents = [part['content'] for part in parts_of(message) if part['part_kind'] == 'user-prompt']
+    returned = [index for index, result in sorted(found.items()) if result.kind == 'return']
+    for content in contents:
+        owner = next((index for index in returned if _belongs(content, found[index])), next(iter(returned), None))
+        if owner is None:
+            break
+        returned = [index for index in returned if index > owner]
+        result = found[owner]
+        found[owner] = ToolResult(kind='return', content=result.content, metadata=result.metadata, user_content=content)
+    return found
+
+
+def arrivals(response: JsonObject, later: Sequence[Node]) -> list[int]:
+    """Indexes of the answered calls of a response, in the order of the times that their answers carry."""
+    times: dict[int, str] = {}
+    answers = [part for part in parts_of(following(later)) if part['part_kind'] in {'tool-return', 'retry-prompt'}]
+    for place, part in zip(places(calls_of(response), answers), answers, strict=True):
+        if place >= 0:
+            times[place] = cast('str', part['timestamp'])
+    return sorted(sorted(times), key=times.__getitem__)
+
+
+def verdict_on_call(later: Sequence[Node], call_id: str) -> JsonObject | str | None:
+    """Why an output tool's call was rejected: the retry part, or a text; None if it was accepted."""
+    for part in parts_of(following(later)):
+        if part.get('tool_call_id') != call_id:
+            continue
+        if part['part_kind'] == 'retry-prompt':
+            return part
+        if part['part_kind'] == 'tool-return' and part['content'] == _FAILED:
+            return _FAILED
+    return None
+
+
+def verdict_on_text(later: Sequence[Node]) -> JsonObject | str | None:
+    """Why a text was rejected as the output: the retry part, or a text; None if it was accepted."""
+    if not later or later[0].kind != 'ModelRequestNode':
+        return None
+    retries = [part for part in parts_of(later[0].message) if part['part_kind'] == 'retry-prompt']
+    answer = next((part for part in retries if part['tool_name'] is None), None)
+    if answer is not None:
+        return answer
+    return None if parts_of(later[0].message) else 'an earlier text that was no output'
+
+
+def limits_of(raised: Raised | None) -> Limits:
+    """Read the limits of a run off the error that it ended in."""
+    text = raised.message if raised else ''
+    for pattern, before in _USAGE_LIMITS:
+        match = re.fullmatch(pattern, text)
+        if match is not None:
+            facts = match.groupdict()
+            value = facts.get('value')
+            return Limits(
+                usage={facts['limit']: int(facts['most'])},
+                counted=None if value is None else int(value),
+                counted_as=facts.get('name'),
+                before=before,
+            )
+    match = re.fullmatch(r'Exceeded maximum retries \((\d+)\) for output validation', text)
+    if match is not None:
+        return Limits(usage={}, output_retries=int(match[1]))
+    match = re.fullmatch(r"Tool '(.*)' exceeded max retries count of (\d+)", text)
+    return Limits(usage={}, tool_retries={match[1]: int(match[2])} if match else None)
+
+
+_USAGE_LIMITS = (
+    (r'The next request would exceed the (?P<limit>\w+) of (?P<most>\d+)( \((?P<name>\w+)=(?P<value>\d+)\))?', True),
+    (r'Exceeded the (?P<limit>\w+) of (?P<most>\d+) \((?P<name>\w+)=(?P<value>\d+)\)', False),
+    (
+        r'The next tool call\(s\) would exceed the (?P<limit>\w+) of (?P<most>\d+) \(tool_calls=\d+\)\.',
+        False,
+    ),
+)
+
+
+def _refuse(run: Run) -> None:
+    edited = [node.kind for node in run.nodes if 'history_edit' in node.facts]
+    if edited or 'messages' in run.facts:
+        raise _not_supported(run, 'a run whose history its own code changed')
+    if any(node.kind == 'SetFinalResult' and calls_of(node.message) for node in run.nodes):
+        raise _not_supported(run, 'a run_stream that ended in an output tool')
+
+
+def _not_supported(run: Run, what: str) -> NotSupported:
+    return NotSupported(
+        f'{what} cannot be played without that code',
+        expected='a run whose messages follow from prompts and outcomes',
+        got=what,
+        where=Where(run=run.name),
+        next=('play it with its own agent, in its test',),
+    )
+
+
+def _opening(run: Run) -> JsonObject | None:
+    """The request that a prompt made: the first node's after the `UserPromptNode`, unless it was in the history."""
+    if len(run.nodes) < 2 or run.nodes[1].kind != 'ModelRequestNode' or run.nodes[1].from_history:
+        return None
+    return run.nodes[1].message
+
+
+def _prompt(run: Run, opening: JsonObject | None, deferred: JsonObject | None) -> Json:
+    if deferred is not None:  # the prompt comes along behind the results
+        opening = next((node.message for node in run.nodes if node.kind == 'ModelRequestNode'), None)
+    contents = [part['content'] for part in parts_of(opening) if part['part_kind'] == 'user-prompt']
+    return contents[-1] if contents else None
+
+
+def _output_facts(run: Run) -> JsonObject:
+    """What the recorded requests say of the output; nothing is known of imported ones."""
+    known = next((node.definition for node in run.nodes if node.definition is not None), None)
+    return (known.output or {'mode': 'text'}) if known is not None else {}
+
+
+def _output_tools(run: Run, output: JsonObject) -> tuple[str, ...]:
+    defined = cast('Mapping[str, Json]', output.get('tools') or {})
+    named = cast('str | None', run.facts.get('output_tool'))
+    if defined or named is not None:
+        return tuple(defined) or (cast('str', named),)
+    final = [part for message in run.new_messages for part in parts_of(message) if part.get('content') == _FINAL]
+    return tuple(dict.fromkeys(cast('str', part['tool_name']) for part in final if 'tool_name' in part))
+
+
+def _function_tools(run: Run, output_tools: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of function tools: defined, told by an error about an unknown one, or called with a result."""
+    defined = [name for node in run.nodes if node.definition is not None for name in node.definition.tools]
+    if any(node.definition is not None for node in run.nodes):
+        return tuple(dict.fromkeys(defined))
+    names: list[str] = []
+    unknown: set[str] = set()
+    for message in run.new_messages:
+        for part in parts_of(message):
+            content = part.get('content')
+            if part['part_kind'] == 'retry-prompt' and isinstance(content, str) and _is_unknown(part, content):
+                unknown.add(cast('str', part['tool_name']))
+                names.extend(_names_in(content))
+    responses = [node.message for node in run.nodes if node.kind == 'CallToolsNode']
+    names.extend(cast('str', call['tool_name']) for response in responses for call in calls_of(response))
+    return tuple(name for name in dict.fromkeys(names) if name not in output_tools and name not in unknown)
+
+
+def _is_unknown(part: JsonObject, content: str) -> bool:
+    return content.startswith(f'Unknown tool name: {part["tool_name"]!r}.')
+
+
+def _names_in(content: str) -> list[str]:
+    match = _UNKNOWN.fullmatch(content)
+    try:
+        return [str(name) for name in literal_eval(f'[{match["names"]}]')] if match else []
+    except (ValueError, SyntaxError):
+        return []
+
+
+def _ends_in_text(run: Run) -> bool:
+    last = run.messages[-1] if run.messages else None
+    return last is not None and last['kind'] == 'response' and not calls_of(last)
+
+
+def _ends_unanswered(run: Run) -> bool:
+    """Whether the run ended with calls that nobody answered: they were put off."""
+    if not run.nodes or run.nodes[-1].kind != 'End':
+        return False
+    taken = [node.message for node in run.nodes if node.kind == 'CallToolsNode']
+    closing = parts_of(next(iter(run.nodes[-1].then), None))
+    answered = [part.get('tool_call_id') for part in closing]
+    final = any(part.get('content') == _FINAL for part in closing)
+    open_calls = [call for call in calls_of(taken[-1] if taken else None) if call['tool_call_id'] not in answered]
+    return bool(open_calls) and not final
+
+
+def _error_of(run: Run) -> Raised | None:
+    return run.nodes[-1].raised if run.nodes else None
+
+
+def _belongs(content: Json, result: ToolResult) -> bool:
+    """Whether user content holds the files that a return refers to by their identifiers."""
+    first = content[0] if isinstance(content, list) and content else None
+    name = first.removeprefix('This is file ').removesuffix(':') if isinstance(first, str) else None
+    returned = result.content if isinstance(result.content, list) else [result.content]
+    return name is not None and f'See file {name}' in returned
