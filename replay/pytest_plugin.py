@@ -230,7 +230,7 @@ class _Reporter:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._found: list[tuple[Note, pytest.TestReport]] = []
+        self._found: dict[str, tuple[Note, pytest.TestReport]] = {}  # by test: the last time counts, if it is run again
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the note of a report, if it has one; what a test was expected to fail with is no finding."""
@@ -239,7 +239,7 @@ class _Reporter:
             from .report import Note
 
             note = Note.from_data(data)
-            self._found.append((note if report.failed else replace(note, problem=None), report))
+            self._found[report.nodeid] = (note if report.failed else replace(note, problem=None), report)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None]:
@@ -258,15 +258,15 @@ class _Reporter:
                 terminalreporter.write_line(line)
         settings = self._config.stash[_SETTINGS]
         mode = 'none' if settings.ci else settings.record
-        terminalreporter.write_line(summary_line([note for note, _ in self._found], mode=mode))
+        terminalreporter.write_line(summary_line([note for note, _ in self._found.values()], mode=mode))
 
     def _grouped(self) -> 'list[list[Note]]':
         """Group the notes by cause; the first test of each says how many others there are."""
         from .report import causes
 
-        groups = causes(note for note, _ in self._found)
+        groups = causes(note for note, _ in self._found.values())
         others = {id(notes[0]): len(notes) - 1 for notes in groups}
-        for note, report in self._found:
+        for note, report in self._found.values():
             if id(note) in others:
                 _say(report, note, others=others[id(note)])
         return groups

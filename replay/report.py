@@ -149,7 +149,7 @@ def cause_lines(number: int, notes: Sequence[Note], *, sole: bool = True, verbos
         *(f'     {line}' for line in _facts(problem)),
         f'   where  {"  ".join(places)}',
         *_labelled('also', _others(notes, verbose=verbose)),
-        *_labelled('next', [printable(step) for step in _steps(notes, sole=sole)]),
+        *_labelled('next', [printable(step) for step in _steps(problem, notes, sole=sole)]),
     ]
 
 
@@ -218,16 +218,14 @@ def _others(notes: Sequence[Note], *, verbose: bool) -> list[str]:
     return [f'{", ".join(names[:2])}, {len(names) - 2} more (-v lists them)']
 
 
-def _steps(notes: Sequence[Note], *, sole: bool) -> Sequence[str]:
+def _steps(problem: Problem, notes: Sequence[Note], *, sole: bool) -> Sequence[str]:
     """What to type next: the first problem's own advice, for all tests of the cause.
 
     Args:
+        problem: The problem of the first note.
         notes: The notes of the cause.
         sole: Whether there is no other cause, so that these are all tests that failed.
     """
-    problem = notes[0].problem
-    if problem is None:
-        return ()
     once = list({note.cassette: note for note in reversed(notes)}.values())[::-1]
     tests = '--last-failed' if sole and len(once) > _NAMED else ' '.join(quote(note.test) for note in once)
     if problem.readings is None:
@@ -236,7 +234,7 @@ def _steps(notes: Sequence[Note], *, sole: bool) -> Sequence[str]:
     cost = f'ask the model again ({_count(runs, "run")}, about {_thousands(tokens)} tokens as recorded)'
     if tests.startswith('--'):
         return [f'pytest {tests} --replay-record=rewrite     {cost}']
-    return [f'replay record {tests}     {cost}']
+    return [f'replay record {tests}     {cost}, then replay accept']
 
 
 def _thousands(tokens: int) -> str:

@@ -411,6 +411,43 @@ def test_a_damaged_cassette_is_named_and_left_as_it_is(project: Project):
         assert len(cassette.read_text()) == 200
 
 
+def test_of_a_test_that_is_run_again_the_last_time_counts(project: Project):
+    project.pytester.makeconftest(
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            for outcome in ('rerun', 'passed'):
+                item._initrequest()
+                for report in runtestprotocol(item, nextitem=nextitem, log=False):
+                    report.outcome = outcome if report.failed else report.outcome
+                    item.ihook.pytest_runtest_logreport(report=report)
+            return True
+        """
+    )
+    text = """
+        from app import trip_agent
+        cities = {}
+
+        def test_weather(agent_run_replay):
+            trip_agent.run_sync(cities.pop())
+        """
+    project.tests(text.format(['Paris']))
+    project.run('--replay-record=once', '--noconftest')
+    project.tests(text.format(['Paris', 'Rome']))
+    assert ' 1 cassette: 1 played, 0 differ' in summary(project.run())
+
+
+def test_a_recording_that_cannot_be_kept_fails_the_test_and_writes_nothing(project: Project):
+    project.pytester.makepyfile(app=APP.replace("return f'sunny in {city}'", 'return object()').replace('-> str', ''))
+    project.tests("from app import trip_agent\ndef test_weather(agent_run_replay):\n    trip_agent.run_sync('Paris')")
+    result = project.run('--replay-record=once')
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(['FAILED test_trip.py::test_weather - replay: *get_weather*'])
+    assert ' 0 recorded, 1 failed, ' in summary(result)
+    assert project.cassettes == {}
+
+
 # -- what is written
 
 
@@ -523,7 +560,7 @@ def test_an_option_that_does_not_exist_yet_is_refused_by_name(option: str, why: 
 
 
 def test_disabled_means_live_and_the_fixture_says_so(project: Project):
-    project.tests(SYNC + '    agent_run_replay.node_kinds\n')
+    project.tests(SYNC + "    assert not hasattr(agent_run_replay, '__len__')\n    agent_run_replay.node_kinds\n")
     result = project.run('--replay-disable')
     result.assert_outcomes(failed=1)
     assert project.log == ['model', 'tool', 'model']
