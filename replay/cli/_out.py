@@ -11,20 +11,12 @@ import click
 from replay.errors import ReplayError
 from replay.printable import printable_lines
 
+from ._steps import Steps
+
 if TYPE_CHECKING:
     from replay.canon import Json
 
-__all__ = ('Steps', 'fail', 'note', 'progress', 'say', 'say_json')
-
-
-class Steps:
-    """Progress that nobody sees."""
-
-    def expect(self, total: int) -> None:
-        """Say how many steps there are, once that is known."""
-
-    def done(self, then: str) -> None:
-        """Say that one more step is done, and what comes next."""
+__all__ = ('fail', 'note', 'progress', 'say', 'say_json')
 
 
 def say(text: str = '', *, colour: str | None = None, bold: bool = False) -> None:
