@@ -219,6 +219,7 @@ def test_every_recorded_history_comes_back(line: int):
     text = dumps(cassette)
     assert to_history(loads(text)) == record['all_messages_json'].encode()
     assert loads(text) == cassette
+    assert len(text.encode()) <= 1.25 * len(record['all_messages_json'].encode()) + 1024
 
 
 @pytest.mark.parametrize('cut', range(4))
