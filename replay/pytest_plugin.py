@@ -143,7 +143,7 @@ def agent_run_replay(request: pytest.FixtureRequest) -> 'Session | Disabled':
 
 
 def _open(request: pytest.FixtureRequest) -> 'OwnSession | None':
-    """Open the session of a test, unless replay is disabled. It is let go when the test's fixtures are torn down."""
+    """Open the session of a test, unless replay is disabled."""
     settings = request.config.stash[_SETTINGS]
     if settings.disable:
         return None
@@ -167,7 +167,6 @@ def _open(request: pytest.FixtureRequest) -> 'OwnSession | None':
     if own is None:
         pytest.fail(refusal, pytrace=False)
     item.stash[_OWN] = own
-    request.addfinalizer(lambda: item.stash.__delitem__(_OWN))
     own.open()
     return own
 
@@ -197,6 +196,17 @@ def _judge(item: pytest.Item, error: BaseException | None) -> None:
             own.fail()
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """Let fixtures be torn down under the closed session, which refuses runs that would otherwise go live."""
+    own = item.stash.get(_OWN, None)
+    if own is None:
+        return (yield)
+    del item.stash[_OWN]
+    with own.session.bound():
+        yield
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -204,7 +214,7 @@ def pytest_runtest_makereport(
     """Let the report of a test take its note along, and say in its short line what was found."""
     report = yield
     own = item.stash.get(_OWN, None)
-    if own is None or call.when == 'teardown' or (call.when == 'setup' and call.excinfo is None):
+    if own is None or (call.when == 'setup' and call.excinfo is None):
         return report
     own.judge(call.excinfo and call.excinfo.value)  # of a test that failed before its call; else it is judged already
     if own.note is not None:

@@ -136,14 +136,15 @@ class OwnSession:
     def fail(self) -> NoReturn:
         """Fail the test with the problem that was found."""
         problem = self.problem or ReplayError('nothing is wrong')
-        pytest.fail(_below(self._item.config, problem.render()), pytrace=False)
+        pytest.fail(problem.render(), pytrace=False)
 
     def _found(self, problem: ReplayError | None, *, failed: bool = False) -> None:
         """Note what came of the cassette."""
-        session, config = self.session, self._item.config
+        session, root = self.session, self._item.config.rootpath
         recorded = not session.recorded_runs
         state: State = 'recorded' if recorded else 'played'
         if problem is not None:
+            _tell_below(root, problem)
             state = _state_after(problem)
         elif recorded and failed:
             state = 'failed'
@@ -152,7 +153,7 @@ class OwnSession:
         self.problem = problem
         self.note = Note(
             test=self._item.nodeid,
-            cassette=_below(config, session.cassette_path.as_posix()),
+            cassette=_below(root, session.cassette_path.as_posix()),
             mode=session.mode,
             state=state,
             live_requests=session.live_requests,
@@ -162,14 +163,10 @@ class OwnSession:
         )
 
     def _shown(self, error: ReplayError) -> Problem:
-        """The problem with paths below the root of the tests, and with what holds a recording back."""
+        """The problem, with what holds a recording back."""
         problem = Problem.of(error)
         steps = ['add --replay-record-in-ci      to record although this is CI'] if self._held_back else []
-        return replace(
-            problem,
-            facts=tuple((label, _below(self._item.config, value)) for label, value in problem.facts),
-            next=tuple(_below(self._item.config, step) for step in (*problem.next, *steps)),
-        )
+        return replace(problem, next=(*problem.next, *steps))
 
 
 class Disabled:
@@ -248,9 +245,15 @@ def _end_in_the_callers_code(error: ReplayError, root: Path) -> None:
         last.tb_next = None
 
 
-def _below(config: pytest.Config, text: str) -> str:
-    """A text with paths as people have them: below the root of the tests."""
-    return text.replace(f'{config.rootpath.as_posix()}/', '')
+def _tell_below(root: Path, error: ReplayError) -> None:
+    """Let an error name paths as people have them: below the root of the tests."""
+    error.expected = error.expected and _below(root, error.expected)
+    error.where = replace(error.where, cassette=error.where.cassette and _below(root, error.where.cassette))
+    error.next = tuple(_below(root, step) for step in error.next)
+
+
+def _below(root: Path, text: str) -> str:
+    return text.replace(f'{root.as_posix()}/', '')
 
 
 def _tokens(run: Run) -> int:

@@ -292,6 +292,27 @@ def test_a_task_that_outlives_its_test_cannot_record_into_the_next(project: Proj
     assert all('late' not in text for text in project.cassettes.values())
 
 
+def test_a_run_while_fixtures_are_torn_down_is_refused_and_not_live(project: Project):
+    project.tests(
+        """
+        import pytest
+        from app import trip_agent
+
+        @pytest.fixture
+        def late():
+            yield
+            trip_agent.run_sync('Paris')
+
+        def test_weather(late, agent_run_replay):
+            pass
+        """
+    )
+    result = project.run('--replay-record=once')
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(['ERROR test_trip.py::test_weather - replay.*SessionClosed: *'])
+    assert project.log == []
+
+
 # -- what fails a test
 
 
@@ -354,6 +375,7 @@ def test_the_traceback_of_a_divergence_ends_where_the_run_was_started(project: P
     shown = project.run().stdout.str()
     assert ">       assert trip_agent.run_sync('Paris')" in shown
     assert 'abstract.py' not in shown
+    assert 'E          where     cassettes/test_trip/test_weather.json  run trip_agent' in shown
     assert 'abstract.py' in project.run('--full-trace').stdout.str()
 
 
