@@ -70,12 +70,9 @@ def main() -> int:
     long = [size.cassette / size.messages for size in sizes if size.messages > _LONG]
     print(f'histories            {len(sizes)}, restored to the same bytes {sum(size.exact for size in sizes)}')
     print(f'messages             {total} bytes of compact JSON')
-    print(
-        f'cassettes            {sum(size.cassette for size in sizes) / total:.3f}x, {sum(s.lines for s in sizes)} lines'
-    )
-    print(
-        f'indented messages    {sum(s.plain_bytes for s in sizes) / total:.3f}x, {sum(s.plain_lines for s in sizes)} lines'
-    )
+    short, plain = (sum(found) / total for found in zip(*((s.cassette, s.plain_bytes) for s in sizes), strict=True))
+    print(f'cassettes            {short:.3f}x, {sum(size.lines for size in sizes)} lines')
+    print(f'indented messages    {plain:.3f}x, {sum(size.plain_lines for size in sizes)} lines')
     print(f'over 4 kB            median {median(long):.3f}x, worst {max(long):.3f}x of {len(long)}')
     print(f'within the budget    {len(sizes) - len(over)} of {len(sizes)}  (1.25x + 1 kB)')
     for size in over:

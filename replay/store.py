@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from shlex import quote
 
 from .cassette import Cassette
 from .codec import DEFAULT_LIMITS, Limits, dumps, loads
@@ -250,6 +251,11 @@ def _disk(done: str, path: Path) -> Generator[None]:
             expected=path.as_posix(),
             got='no such file',
             where=Where(cassette=path.as_posix()),
+            next=(
+                (f'replay record {quote(path.as_posix().removesuffix(PENDING))}     leaves one',)
+                if pending
+                else ('pytest --replay-record=once     records what is missing',)
+            ),
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise _failed(done, path, error) from None

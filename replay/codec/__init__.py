@@ -1,7 +1,20 @@
 """A cassette as text that a person reads in a pull request, and back.
 
 The text is the short form: what can be derived is left out (`_write`), and what was left out is put back (`_read`),
-to the same bytes. The writer reads what it wrote before it hands it out. The layout is FORMAT version 1.
+to the same bytes. The writer reads what it wrote before it hands it out.
+
+Beside what the whole file in the documentation shows, these keys may stand in it:
+
+- run: `agent` where the name does not tell it; `definition`, the entry of `agents` it uses, where that is not the
+  agent's name; `definitions`, whether requests carry definitions, where that is not the opposite of `imported`;
+  `run_id` where it is not the logical one; `times`, of imported runs: for each message its time, then those of its
+  parts in microseconds after it.
+- node: `from_history` in place of a message that ends the history; `sent_instructions` where a request's differ from
+  its definition's; `definition: null` where a request carries none; `message`, whole, under `"wire": "full"`.
+- part: `call`, the index of the call that a result answers, where that is not at its place; `tool_call_id` as a number
+  for the generated id of that number; `item` for a file or marker of a user prompt whose usual values are left out.
+- A tool in `agents` may be the name of the entry above that has it; `additionalProperties: null` says that its
+  parameters have no such key at their top. In a key of data each `|` at the end is doubled; an odd number means lines.
 """
 
 import re
@@ -25,6 +38,7 @@ __all__ = ('DEFAULT_LIMITS', 'Limits', 'dumps', 'loads', 'seal_of')
 
 _SEAL = re.compile(r'  "seal": "([0-9a-f]{32})"\n\}\n\Z')
 _CONFLICT = re.compile(r'^(?:<{7}|={7}|>{7}|\|{7})(?: .*)?$', re.MULTILINE)
+_TEST = re.compile(r'^  "test": ("(?:[^"\\]|\\.)*"),$', re.MULTILINE)
 _FORMAT = re.compile(r'agentrun-replay/([0-9]+)\Z')
 
 
@@ -79,6 +93,8 @@ def loads(text: str | bytes, *, name: str = 'cassette', limits: Limits = DEFAULT
     """
     place = Place(name)
     text = _readable(text, place, limits)
+    if owner := _TEST.search(text, 0, 4096):  # near the top, and there even if the rest is damaged
+        place.test = _test_id(owner[1])
     document = _parsed(text, place)
     _check_format(document, place)
     found = _SEAL.search(text)
@@ -166,6 +182,14 @@ def _readable(text: str | bytes, place: Place, limits: Limits) -> str:
                 got=f'byte 0x{text[error.start]:02x} at offset {error.start}',
             )
     return text.replace('\r\n', '\n')
+
+
+def _test_id(literal: str) -> str | None:
+    try:
+        value = parse(literal)
+    except CanonError:
+        return None
+    return value if isinstance(value, str) else None
 
 
 def _parsed(text: str, place: Place) -> JsonObject:

@@ -1,12 +1,11 @@
 """Where the reader of a cassette stands, and the errors that it raises there."""
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import NoReturn, cast
 
 from replay.canon import Json, JsonObject
 from replay.errors import CassetteDamaged, CassetteInconsistent, Where
-
-RECORD_ANEW = ('git checkout -- CASSETTE     if it is in version control', 'record it again')
 
 
 @dataclass(slots=True)
@@ -16,10 +15,20 @@ class Place:
     cassette: str
     run: str | None = None
     node: str | None = None
+    test: str | None = None
+    """The test that owns the cassette, as far as its text can be read."""
 
     def where(self, field: str | None = None) -> Where:
         """The place as a fact of an error."""
         return Where(cassette=self.cassette, run=self.run, node=self.node, field=field)
+
+    def remedies(self, *, merging: bool = False) -> tuple[str, ...]:
+        """What to type to get a cassette that can be read."""
+        side = '--ours ' if merging else ''
+        kept = f'git checkout {side}-- {quote(self.cassette)}'
+        why = "to keep this branch's recording" if merging else 'to go back to the recording under version control'
+        anew = f'pytest {quote(self.test)} --replay-record=rewrite' if self.test else 'pytest --replay-record=rewrite'
+        return (f'{kept}     {why}', f'{anew}     to record it anew')
 
     def damaged(self, headline: str, *, cause: str = 'shape', field: str | None = None, **facts: str) -> NoReturn:
         """Raise `CassetteDamaged` here."""
@@ -27,7 +36,7 @@ class Place:
             headline,
             cause=cause,
             where=self.where(field),
-            next=tuple(line.replace('CASSETTE', self.cassette) for line in RECORD_ANEW),
+            next=self.remedies(merging=cause == 'conflict'),
             expected=facts.get('expected'),
             got=facts.get('got'),
         )
@@ -39,7 +48,7 @@ class Place:
             expected=expected,
             got=got,
             where=self.where(field),
-            next=tuple(line.replace('CASSETTE', self.cassette) for line in RECORD_ANEW),
+            next=self.remedies(),
         )
 
     def object(self, value: Json, field: str, allowed: frozenset[str] | None = None) -> JsonObject:

@@ -6,6 +6,7 @@ from typing import TypeVar
 from replay import logical
 from replay.canon import Json, JsonObject
 from replay.cassette import NODE_KINDS, Cassette, Definition, Node, Raised, Run, ToolResult
+from replay.errors import CassetteTooNew, NotSupported
 from replay.shapes import FULL, TABLES
 
 from ._definitions import FIELDS, read_book, read_definition, read_instructions
@@ -58,12 +59,18 @@ def read_cassette(document: JsonObject, place: Place) -> Cassette:
     Raises:
         CassetteDamaged: If it holds what the format does not know.
         CassetteInconsistent: If its parts contradict each other.
+        CassetteTooNew: If its messages have shapes that are not known.
+        NotSupported: If it holds streams.
     """
     place.object(document, 'cassette', CASSETTE_KEYS)
     wire = place.text(document.get('wire'), 'wire')
     if wire != FULL and wire not in TABLES:
-        place.damaged(
-            f'unknown wire table {wire!r}', field='wire', expected=f'one of {", ".join([*TABLES, FULL])}', got=wire
+        raise CassetteTooNew(
+            f'unknown table of message shapes {wire!r}',
+            expected=f'one of {", ".join([*TABLES, FULL])}',
+            got=wire,
+            where=place.where('wire'),
+            next=('pip install --upgrade agentrun-replay',),
         )
     book = read_book(document.get('agents', {}), place)
     runs: list[Run] = []
@@ -95,7 +102,13 @@ class _RunReader:
         self.agent = place.text(packed.get('agent', agent_of(self.name)), 'agent')
         self.facts = place.object(packed.get('facts', {}), 'facts')
         if packed.get('streams') is not None:
-            place.damaged('streams cannot be read yet', cause='unknown-key', field='streams')
+            raise NotSupported(
+                'streamed responses cannot be played by this version',
+                expected='no streams',
+                got='streams',
+                where=place.where('streams'),
+                next=('pip install --upgrade agentrun-replay',),
+            )
         self.course = Course(
             name=self.name,
             run_id=place.text(packed.get('run_id', logical.run_id(self.name)), 'run_id'),

@@ -122,7 +122,7 @@ class _RunWriter:
 
     def _history(self) -> Json:
         history = [*self.run.history]
-        for run in self.earlier:
+        for run in {run.name: run for run in reversed(self.earlier)}.values():  # the first of each name
             if len(run.messages) >= len(history) and dumps([*run.messages[: len(history)]]) == dumps([*history]):
                 return Line({'run': run.name, 'messages': len(history)})
         return Broken(pack_message(message, self.table) if self.table else message for message in history)

@@ -10,7 +10,7 @@ from replay import canon, logical
 from replay.canon import JsonObject
 from replay.cassette import Cassette, Definition, Node, Raised, Run, ToolResult
 from replay.codec import Limits, dumps, loads, seal_of
-from replay.errors import CassetteDamaged, CassetteInconsistent, CassetteTooNew, NotRestorable
+from replay.errors import CassetteDamaged, CassetteInconsistent, CassetteTooNew, NotRestorable, NotSupported
 from replay.history import from_history, to_history
 from tests.helpers import CORPUS_ABSENT, corpus
 from tests.replay import messages as m
@@ -321,7 +321,6 @@ TURN = m.cassette(*A_TURN)
         ('"node": "End"', '"node": "Beginning"', "unknown kind of node 'Beginning'"),
         ('"node": "End"', '"node": 7', 'unknown kind of node 7'),
         ('{"node": "End"}', '[]', 'node is no object'),
-        ('"wire": "pydantic-ai 1.38"', '"wire": "x"', "unknown wire table 'x'"),
         ('"wire": "pydantic-ai 1.38"', '"wire": 1', 'wire is no string'),
         ('"recorded": {}', '"recorded": []', 'recorded is no object'),
         ('"recorded": {}', '"recorded": {}, "test": 1', 'test is no string'),
@@ -333,7 +332,6 @@ TURN = m.cassette(*A_TURN)
         ('"recorded": {}', '"recorded": {}, "agents": {"a": {"builtin_tools": 1}}', 'builtin_tools is no array'),
         ('"recorded": {}', '"recorded": {}, "agents": {"a": {"output": 1}}', 'agents.a.output is no object'),
         ('"run": "trip_agent"', '"run": 1', 'run is no string'),
-        ('"run": "trip_agent"', '"run": "trip_agent", "streams": []', 'streams cannot be read yet'),
         ('"run": "trip_agent"', '"run": "trip_agent", "marks": [1]', 'marks is no string'),
         ('"node": "End"', '"node": "End", "then": 1', 'then is no array'),
         ('"node": "End"', '"node": "End", "then": [{"kind": "poem"}]', "unknown kind of message 'poem'"),
@@ -385,6 +383,40 @@ def test_parts_that_contradict_each_other_are_refused(old: str, new: str, headli
     with pytest.raises(CassetteInconsistent) as caught:
         loads(changed(TURN, old, new), name='cassettes/a.json')
     assert caught.value.headline.startswith(headline)
+
+
+def test_shapes_that_are_not_known_are_of_a_newer_version():
+    with pytest.raises(CassetteTooNew, match='unknown table of message shapes') as caught:
+        loads(changed(TURN, '"pydantic-ai 1.38"', '"pydantic-ai 3.0"'))
+    assert caught.value.expected == 'one of pydantic-ai 1.38, full'
+
+
+def test_streams_are_refused_by_name_and_their_absence_is_not():
+    assert loads(changed(TURN, '"run": "trip_agent"', '"run": "trip_agent", "streams": null')) == TURN
+    with pytest.raises(NotSupported, match='streamed responses cannot be played by this version'):
+        loads(changed(TURN, '"run": "trip_agent"', '"run": "trip_agent", "streams": [null]'))
+
+
+def test_an_error_says_what_to_type():
+    text = dumps(WHOLE).replace('sunny, 21', 'rainy, 11')
+    with pytest.raises(CassetteDamaged) as caught:
+        loads(text, name='cassettes/a [1].json')
+    assert caught.value.next == (
+        "git checkout -- 'cassettes/a [1].json'     to go back to the recording under version control",
+        "pytest 'tests/test_trip.py::test_forecast[Paris]' --replay-record=rewrite     to record it anew",
+    )
+    with pytest.raises(CassetteDamaged) as caught:
+        loads('  "test": "\\q",\n<<<<<<< ours\n', name='a.json')
+    assert caught.value.next == (
+        "git checkout --ours -- a.json     to keep this branch's recording",
+        'pytest --replay-record=rewrite     to record it anew',
+    )
+
+
+def test_a_history_is_a_reference_to_the_first_run_of_a_name():
+    first, second = TURN.runs[0], m.cassette(m.PROMPT, m.asked(m.request(m.user('Hi')))).runs[0]
+    cassette = Cassette(runs=(first, second, replace(second, history=tuple(second.messages))))
+    assert loads(dumps(cassette)) == cassette
 
 
 def test_an_error_names_run_node_and_field():
@@ -558,6 +590,15 @@ def test_an_imported_message_needs_its_time():
 def test_an_error_and_a_long_message_come_back():
     raised = Raised(type='x.Y', bases=('Z',), message='line\n' * 30, args={'status_code': 500, 'body|': 'x\n' * 50})
     cassette = m.cassette(m.PROMPT, replace(m.asked(m.request()), raised=raised))
+    assert loads(dumps(cassette)) == cassette
+
+
+def test_outcomes_of_every_sort_come_back():
+    results = {
+        0: ToolResult(kind='return', content=1, metadata={'a': 'x\n' * 50}, user_content='x'),
+        2: ToolResult(kind='raised', raised=Raised(type='ValueError')),
+    }
+    cassette = m.cassette(replace(A_TURN[2], results=results, started=(0,), raised=Raised(type='X', message='y')))
     assert loads(dumps(cassette)) == cassette
 
 

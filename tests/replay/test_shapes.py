@@ -6,7 +6,7 @@ import pytest
 
 from replay import shapes
 from replay.shapes import PYDANTIC_AI_1_38, TABLES, Shape
-from tests.helpers import type_of
+from tests.helpers import state_of, type_of
 
 KINDS = (
     ('messages', {**PYDANTIC_AI_1_38.messages}),
@@ -59,8 +59,8 @@ def test_a_kind_goes_without_saying_in_its_own_shape(shapes: dict[str, Shape]):
 def test_the_table_says_what_the_library_writes(message: str, table: Shape):
     library = pytest.importorskip('pydantic_ai.messages', reason='the library that is followed is not installed')
     pydantic = pytest.importorskip('pydantic')
-    value: Any = eval(message, vars(library))
-    dumped: Any = pydantic.TypeAdapter(type_of(value)).dump_python(value, mode='json')
+    value: Any = eval(message, state_of(library))
+    dumped: dict[str, Any] = pydantic.TypeAdapter(type_of(value)).dump_python(value, mode='json')
     assert tuple(dumped) == table.keys
     assert {key: dumped[key] for key in table.usual} == dict(table.usual)
 
@@ -68,5 +68,5 @@ def test_the_table_says_what_the_library_writes(message: str, table: Shape):
 def test_the_table_says_what_the_library_writes_of_usage():
     library = pytest.importorskip('pydantic_ai.usage', reason='the library that is followed is not installed')
     pydantic = pytest.importorskip('pydantic')
-    dumped = pydantic.TypeAdapter(library.RequestUsage).dump_python(library.RequestUsage())
+    dumped: dict[str, Any] = pydantic.TypeAdapter(library.RequestUsage).dump_python(library.RequestUsage())
     assert (tuple(dumped), dumped) == (PYDANTIC_AI_1_38.usage.keys, dict(PYDANTIC_AI_1_38.usage.usual))
