@@ -48,6 +48,18 @@ def public_modules() -> list[str]:
     return sorted(name for name in names if '._' not in name and not name.startswith('replay.cli'))
 
 
+def public_names() -> dict[str, list[str]]:
+    """What `agentrun`'s public modules, `replay` and its errors offer, sorted."""
+    modules = [name for name in public_modules() if name.startswith('agentrun')] + ['replay', 'replay.errors']
+    return {module: sorted(getattr(import_module(module), '__all__', ())) for module in modules}
+
+
+def test_no_public_name_comes_or_goes_unnoticed():
+    lines = (Path(__file__).parent / 'public_names.txt').read_text(encoding='utf-8').splitlines()
+    agreed = {module: names.split() for module, _, names in (line.partition(': ') for line in lines)}
+    assert public_names() == agreed, 'if that is meant, change tests/public_names.txt'
+
+
 @pytest.mark.parametrize('module', public_modules())
 def test_every_name_in_all_resolves(module: str):
     loaded = import_module(module)
