@@ -18,6 +18,7 @@ COMMANDS = {
     'reject': ('_pending', 'Throw pending recordings away.'),
     'show': ('_show', 'Show a cassette as text.'),
     'diff': ('_diff', 'Compare node sequences of two cassettes, or with a revision.'),
+    'check': ('_check', 'Check that cassettes are intact and play to the same bytes.'),
     'import': ('_import', 'Turn a recorded message history into a cassette.'),
 }
 """Module and one line of help, in the order in which they are listed."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from pydantic import TypeAdapter
-from pydantic_core import to_jsonable_python
+from pydantic_core import ValidationError, to_jsonable_python
 
 from agentrun._effects import ModelCall
 from agentrun._outcomes import ToolDeferred, ToolOutcome, ToolRetried, ToolReturned, return_parts
@@ -23,6 +23,7 @@ from agentrun.models._base import ModelRequestParameters
 from agentrun.tools import ToolDefinition
 from replay.canon import Json, JsonObject, dumps, own
 from replay.cassette import Definition, ToolResult
+from replay.errors import CassetteInconsistent, Where
 
 _USUAL_TOOL: Mapping[str, Json] = {
     'kind': 'function',
@@ -66,8 +67,21 @@ def message_json(message: ModelMessage) -> JsonObject:
 
 
 def restored_messages(messages: Sequence[JsonObject]) -> list[ModelMessage]:
-    """Messages of wire JSON."""
-    return ModelMessagesTypeAdapter.validate_json(dumps(cast('Json', list(messages))))
+    """Messages of wire JSON.
+
+    Raises:
+        CassetteInconsistent: If one of them is no message of this library.
+    """
+    try:
+        return ModelMessagesTypeAdapter.validate_json(dumps(cast('Json', list(messages))))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        raise CassetteInconsistent(
+            'a message is none that agentrun takes',
+            expected=first['msg'],
+            got=repr(first['input']),
+            where=Where(field='.'.join(map(str, first['loc']))),
+        ) from None
 
 
 def restored_response(message: JsonObject) -> ModelResponse:

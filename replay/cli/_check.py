@@ -1,0 +1,163 @@
+"""`replay check`: cassettes that are intact, written as they would be written today, and played to the same bytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import click
+
+from replay.canon import Json, JsonObject
+from replay.cassette import Cassette
+from replay.check import Checked, check_cassette
+from replay.codec import dumps, loads
+from replay.errors import ReplayError
+from replay.match import ABSENT, Divergence
+from replay.outline import compact
+from replay.printable import printable, printable_lines
+from replay.store import read_bytes
+
+from ._files import DEFAULT_FOLDER, cassettes_in, shown_path
+from ._out import progress, say, say_json
+
+__all__ = ('check_command',)
+
+State: TypeAlias = Literal['ok', 'differs', 'refused', 'unusual', 'damaged']
+"""The core comes to the recorded bytes; to others; cannot play a run of this kind; the text is not what would be
+written today; the file cannot be read as a cassette."""
+
+_CODES: dict[State, int] = {'ok': 0, 'differs': 1, 'refused': 1, 'unusual': 1, 'damaged': 2}
+_COLOURS: dict[State, str] = {
+    'ok': 'green',
+    'differs': 'red',
+    'refused': 'yellow',
+    'unusual': 'yellow',
+    'damaged': 'red',
+}
+
+VALUE_LIMIT = 300
+"""Most characters of a value that text shows; JSON has all."""
+
+
+@click.command('check')
+@click.argument('paths', nargs=-1, type=click.Path(path_type=Path), metavar='[PATH ...]')
+@click.option('--json', 'as_json', is_flag=True, help='One object instead of lines.')
+@click.pass_context
+def check_command(ctx: click.Context, *, paths: tuple[Path, ...], as_json: bool) -> None:
+    """Check cassettes, or all cassettes below folders; without PATH those below cassettes/.
+
+    Each is read strictly, its seal and its text are compared with what would be written, and each of its runs is played
+    by the core with a stand-in agent, without any code of yours: the same messages, byte for byte, and the same nodes
+    have to come out.
+    """
+    found = cassettes_in(paths, Path(DEFAULT_FOLDER))
+    results: list[_Result] = []
+    with progress('checking') as steps:
+        steps.expect(len(found))
+        for path in found:
+            results.append(_checked(path))
+            steps.done(shown_path(path))
+            if not as_json:
+                _say(results[-1])
+    if as_json:
+        say_json(
+            {'ok': all(result.state == 'ok' for result in results), 'cassettes': [each.as_json() for each in results]}
+        )
+    else:
+        say(_summary(results))
+    ctx.exit(max(_CODES[result.state] for result in results))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Result:
+    """What was found of one cassette."""
+
+    path: Path
+    state: State
+    error: ReplayError | None = None
+    """Why it could not be read."""
+    runs: tuple[Checked, ...] = ()
+
+    def as_json(self) -> JsonObject:
+        """All of it for a machine."""
+        return {
+            'cassette': str(self.path),
+            'state': self.state,
+            'error': None if self.error is None else self.error.render(),
+            'runs': [_run_json(run) for run in self.runs],
+        }
+
+
+def _checked(path: Path) -> _Result:
+    try:
+        data = read_bytes(path)
+        cassette = loads(data, name=path.as_posix())
+        runs = tuple(check_cassette(cassette))
+        return _Result(path=path, state=_state(data, cassette, runs, path), runs=runs)
+    except ReplayError as error:
+        return _Result(path=path, state='damaged', error=error)
+
+
+def _state(data: bytes, cassette: Cassette, runs: Sequence[Checked], path: Path) -> State:
+    """The gravest thing that was found."""
+    verdicts = {run.verdict for run in runs}
+    if 'differs' in verdicts:
+        return 'differs'
+    if data.replace(b'\r\n', b'\n') != dumps(cassette, name=path.as_posix()).encode():
+        return 'unusual'
+    return 'refused' if 'refused' in verdicts else 'ok'
+
+
+# --- text ---
+
+
+def _say(result: _Result) -> None:
+    runs = f'{len(result.runs)} run{"" if len(result.runs) == 1 else "s"}'
+    about = '' if result.state == 'damaged' else f'   {runs}'
+    say(f'{result.state:<9} {shown_path(result.path)}{about}', colour=_COLOURS[result.state])
+    if result.error is not None:
+        for line in result.error.render().split('\n'):
+            say(f'   {printable_lines(line)[0]}')
+    if result.state == 'unusual':
+        say('   its text is not what would be written today: record it anew, or look who edited it')
+    for run in result.runs:
+        if run.divergence is not None:
+            _say_divergence(run.divergence)
+        elif run.verdict == 'refused':
+            say(f'   run {printable(run.run)} cannot be played: {printable(run.reason or "")}')
+
+
+def _say_divergence(found: Divergence) -> None:
+    say(f'   run {printable(found.run)}  node {found.node} {printable(found.kind)}  field {printable(found.field)}')
+    say(f'     recorded  {_value(found.recorded)}')
+    say(f'     played    {_value(found.live)}')
+
+
+def _value(value: Json) -> str:
+    return '(nothing)' if value is ABSENT else compact(value, limit=VALUE_LIMIT)
+
+
+def _summary(results: Sequence[_Result]) -> str:
+    states = [result.state for result in results]
+    counts = [f'{states.count(state)} {state}' for state in _CODES if state in states]
+    return f'{len(results)} cassette{"" if len(results) == 1 else "s"}: {", ".join(counts)}'
+
+
+# --- JSON ---
+
+
+def _run_json(run: Checked) -> JsonObject:
+    found: JsonObject = {'run': run.run, 'verdict': run.verdict}
+    if run.reason is not None:
+        found['reason'] = run.reason
+    if run.divergence is not None:
+        found.update(
+            {
+                'node': run.divergence.node,
+                'kind': run.divergence.kind,
+                'field': run.divergence.field,
+                **({} if run.divergence.recorded is ABSENT else {'recorded': run.divergence.recorded}),
+                **({} if run.divergence.live is ABSENT else {'played': run.divergence.live}),
+            }
+        )
+    return found
