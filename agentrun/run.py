@@ -10,13 +10,15 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Generic
 
+from pydantic_core import PydanticSerializationError
+
 from agentrun import _ambient
 from agentrun._core._nodes import AgentNode, UserPromptNode
 from agentrun._core._state import GraphAgentDeps, GraphAgentState
 from agentrun._effects import RunEnd
 from agentrun._run_context import AgentDepsT
 from agentrun.graph import End, GraphRunContext
-from agentrun.messages import ModelMessage, ModelResponse, ToolReturnPart
+from agentrun.messages import ModelMessage, ModelRequest, ModelResponse, ToolReturnPart
 from agentrun.messages._wire import dump_messages
 from agentrun.output import OutputDataT
 from agentrun.result import FinalResult
@@ -80,7 +82,7 @@ class AgentRun(Generic[AgentDepsT, OutputDataT]):
         Args:
             output_tool_return_content: Accepted and without effect, as in pydantic-ai 1.38; `result` heeds it.
         """
-        return dump_messages(self.all_messages())
+        return _json(self.all_messages())
 
     def new_messages(self) -> list[ModelMessage]:
         """Return the messages that this run has added so far, oldest first."""
@@ -88,7 +90,7 @@ class AgentRun(Generic[AgentDepsT, OutputDataT]):
 
     def new_messages_json(self) -> bytes:
         """Return the messages that this run has added so far as JSON."""
-        return dump_messages(self.new_messages())
+        return _json(self.new_messages())
 
     def __aiter__(self) -> AsyncIterator[AgentNode[AgentDepsT, OutputDataT] | End[FinalResult[OutputDataT]]]:
         return self
@@ -245,7 +247,7 @@ class AgentRunResult(Generic[OutputDataT]):
 
     def all_messages_json(self, *, output_tool_return_content: str | None = None) -> bytes:
         """Return all messages as JSON; argument and errors as for `all_messages`."""
-        return dump_messages(self.all_messages(output_tool_return_content=output_tool_return_content))
+        return _json(self.all_messages(output_tool_return_content=output_tool_return_content))
 
     def new_messages(self, *, output_tool_return_content: str | None = None) -> list[ModelMessage]:
         """Return the messages that this run added, oldest first; argument and errors as for `all_messages`."""
@@ -253,7 +255,7 @@ class AgentRunResult(Generic[OutputDataT]):
 
     def new_messages_json(self, *, output_tool_return_content: str | None = None) -> bytes:
         """Return the messages that this run added as JSON; argument and errors as for `all_messages`."""
-        return dump_messages(self.new_messages(output_tool_return_content=output_tool_return_content))
+        return _json(self.new_messages(output_tool_return_content=output_tool_return_content))
 
     def _with_tool_return(self, content: str) -> list[ModelMessage]:
         if not self._output_tool_name:
@@ -265,3 +267,26 @@ class AgentRunResult(Generic[OutputDataT]):
                 part.content = content
                 return messages
         raise LookupError(f'No tool call found with tool name {self._output_tool_name!r}.')
+
+
+def _json(messages: list[ModelMessage]) -> bytes:
+    """Dump messages, with a note on the error that says which tool returned what JSON cannot hold."""
+    try:
+        return dump_messages(messages)
+    except PydanticSerializationError as error:
+        for place, message in enumerate(messages):
+            for part in message.parts:
+                if isinstance(part, ToolReturnPart) and not _is_jsonable(part):
+                    error.add_note(
+                        f'Message {place}: the tool {part.tool_name!r} returned {part.content!r}. '
+                        f'Let it return what JSON can hold: text, numbers, lists, dicts, dataclasses or models.'
+                    )
+        raise
+
+
+def _is_jsonable(part: ToolReturnPart) -> bool:
+    try:
+        dump_messages([ModelRequest(parts=[part])])
+    except PydanticSerializationError:
+        return False
+    return True
