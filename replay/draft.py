@@ -77,8 +77,8 @@ class Draft:
             case _:
                 node.calls = cast('Calls', self._effect)
                 where = places(calls_of(node.calls.response), node.calls.calls)
-                node.started = _unless_in_order(where[index] for index in outcome.started)
-                node.finished = _unless_in_order(where[index] for index in outcome.finished)
+                node.started = _unless_call_order((where[index] for index in outcome.started), where)
+                node.finished = _unless_call_order((where[index] for index in outcome.finished), where)
                 node.results = {where[index]: result for index, result in outcome.results.items()}
 
     def written(self, finish: Finish, *, name: str, agent: str, facts: Mapping[str, Json]) -> Run:
@@ -198,6 +198,7 @@ def _common(one: Sequence[JsonObject], other: Sequence[JsonObject]) -> int:
     return next((index for index, (old, new) in pairs if match_message(old, new)), min(len(one), len(other)))
 
 
-def _unless_in_order(indexes: Iterable[int]) -> tuple[int, ...] | None:
+def _unless_call_order(indexes: Iterable[int], batch: Iterable[int]) -> tuple[int, ...] | None:
+    """An order of calls; None if it is call order and no call of the batch is missing (an error ended it)."""
     found = tuple(indexes)
-    return None if list(found) == sorted(found) else found
+    return None if list(found) == sorted(batch) else found

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from shlex import quote
 
-from .cassette import Cassette
+from .cassette import Cassette, Node
 from .codec import DEFAULT_LIMITS, Limits, dumps, loads
 from .errors import CassetteDamaged, CassetteNotFound, NameRefused, ReplayError, StoreFailed, Where
 from .names import PENDING, SUFFIX, checked_name
@@ -71,7 +71,7 @@ class Store:
         return read_cassette(self.path(name, pending=pending), limits=self.limits)
 
     def write(self, name: str, cassette: Cassette, *, pending: bool = False) -> bool:
-        """Write a cassette unless nothing but `recorded` would change.
+        """Write a cassette unless nothing but `recorded`, or the order in which parallel tools ended, would change.
 
         Args:
             name: Name of the cassette.
@@ -139,16 +139,42 @@ class Store:
         )
 
     def _says(self, path: Path, cassette: Cassette) -> bool:
-        """Whether a file already holds a cassette, `recorded` apart. A file that cannot be read does not."""
+        """Whether a file already holds a cassette, `recorded` and races of tools apart.
+
+        A file that cannot be read does not.
+        """
         if not path.is_file():
             return False
         try:
             text = read_bytes(path, limits=self.limits)
             there = loads(text, name=path.as_posix(), limits=self.limits)
-            same = dumps(replace(cassette, recorded=there.recorded), name=path.as_posix()).encode()
+            again = replace(_with_orders(cassette, there), recorded=there.recorded)
+            same = dumps(again, name=path.as_posix()).encode()
         except ReplayError:
             return False
         return same == text.replace(b'\r\n', b'\n')
+
+
+def _with_orders(cassette: Cassette, there: Cassette) -> Cassette:
+    """Let the calls of a batch start and end in the order that is there already.
+
+    Which of two tools that run side by side is first differs from one recording to the next, and is no change of what
+    an agent does. Where a node failed, calls may be missing, and that is one.
+    """
+    orders = {run.name: run.nodes for run in there.runs}
+    runs = [
+        replace(run, nodes=tuple(map(_with_order, run.nodes, orders[run.name])))
+        if len(run.nodes) == len(orders.get(run.name, ()))
+        else run
+        for run in cassette.runs
+    ]
+    return replace(cassette, runs=tuple(runs))
+
+
+def _with_order(node: Node, there: Node) -> Node:
+    if node.raised is not None or there.raised is not None:
+        return node
+    return replace(node, started=there.started, finished=there.finished)
 
 
 def read_cassette(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> Cassette:

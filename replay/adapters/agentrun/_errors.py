@@ -27,15 +27,16 @@ def rebuilt(raised: Raised) -> Exception:
     """Make an error again that was written down.
 
     Returns:
-        An error of the same class with the same text; if the class is not loaded here, one of a stand-in class of that
-        name, below the nearest of its bases that is. A name in a cassette is compared with what is loaded, and never
-        imported.
+        An error of the same class with the same text; if the class is not loaded here, or nothing is known that its
+        constructor takes, one of a stand-in class of that name, below the class or the nearest of its bases that is
+        loaded. A name in a cassette is compared with what is loaded, and never imported.
     """
     kind = _loaded(raised.type)
     error = None if kind is None else _made(kind, raised)
     if error is not None:
         return error
-    base = next((found for name in raised.bases if (found := _loaded(name)) is not None), Exception)
+    lineage = (raised.type, *raised.bases)
+    base = next((found for name in lineage if (found := _loaded(name)) is not None), Exception)
     module, _, name = raised.type.rpartition('.')
 
     def text(_: Exception) -> str:
@@ -44,8 +45,7 @@ def rebuilt(raised: Raised) -> Exception:
     stand_in = cast('type[Exception]', type(name, (base,), {'__str__': text, '__module__': module}))
     again = stand_in.__new__(stand_in, raised.message)
     for attribute, value in raised.args.items():
-        if attribute != 'args':
-            setattr(again, attribute, value)
+        setattr(again, attribute, tuple(cast('list[Json]', value)) if attribute == 'args' else value)
     return again
 
 
@@ -55,11 +55,12 @@ def _name(kind: type) -> str:
 
 def _arguments(error: BaseException) -> JsonObject:
     try:
-        names = [name for name in signature(type(error)).parameters if name != 'args' and hasattr(error, name)]
+        wanted = [name for name in signature(type(error)).parameters if name != 'args']
     except ValueError:  # built-in classes without a signature
-        names = []
-    if not names and error.args != (str(error),):
-        names = ['args']
+        wanted = []
+    names = [name for name in wanted if hasattr(error, name)]
+    if (not names or names != wanted) and error.args != (str(error),):
+        names.append('args')
     found: JsonObject = {}
     for name in names:
         with suppress(PydanticSerializationError):
@@ -74,10 +75,10 @@ def _loaded(name: str) -> type[Exception] | None:
 
 
 def _made(kind: type[Exception], raised: Raised) -> Exception | None:
-    """Call the class in the two ways that errors are usually made, and keep what has the recorded text."""
+    """Call the class in the ways that errors are usually made, and keep what has the recorded text."""
     named = {name: value for name, value in raised.args.items() if name != 'args'}
     placed = cast('list[Json]', raised.args.get('args', []))
-    for make in (lambda: kind(*placed, **named), lambda: kind(raised.message)):
+    for make in (lambda: kind(*placed, **named), lambda: kind(*placed), lambda: kind(raised.message)):
         try:
             error = make()
         except Exception:  # noqa: BLE001, S112, a constructor may do anything with arguments that are not its own
