@@ -13,6 +13,7 @@ Beside what the whole file in the documentation shows, these keys may stand in i
   its definition's; `definition: null` where a request carries none; `message`, whole, under `"wire": "full"`.
 - part: `call`, the index of the call that a result answers, where that is not at its place; `tool_call_id` as a number
   for the generated id of that number; `item` for a file or marker of a user prompt whose usual values are left out.
+- A response that names no provider comes from a scripted model: there it is no finish reason that goes without saying.
 - A tool in `agents` may be the name of the entry above that has it; `additionalProperties: null` says that its
   parameters have no such key at their top. In a key of data each `|` at the end is doubled; an odd number means lines.
 """
@@ -36,7 +37,8 @@ from ._write import MisfitError, pack_cassette
 
 __all__ = ('DEFAULT_LIMITS', 'Limits', 'dumps', 'loads', 'seal_of')
 
-_SEAL = re.compile(r'  "seal": "([0-9a-f]{32})"\n\}\n\Z')
+_SEAL = re.compile(r'  "seal": "([0-9a-f]{32})"\n\}\n')
+_SEAL_LENGTH = len('  "seal": ""\n}\n') + 32
 _CONFLICT = re.compile(r'^(?:<{7}|={7}|>{7}|\|{7})(?: .*)?$', re.MULTILINE)
 _TEST = re.compile(r'^  "test": ("(?:[^"\\]|\\.)*"),$', re.MULTILINE)
 _FORMAT = re.compile(r'agentrun-replay/([0-9]+)\Z')
@@ -97,7 +99,7 @@ def loads(text: str | bytes, *, name: str = 'cassette', limits: Limits = DEFAULT
         place.test = _test_id(owner[1])
     document = _parsed(text, place)
     _check_format(document, place)
-    found = _SEAL.search(text)
+    found = _SEAL.fullmatch(text, max(len(text) - _SEAL_LENGTH, 0))
     if found is None or document.get('seal') != found[1]:
         place.damaged(
             'the cassette has no seal at its end', cause='seal', expected='"seal" as the last line', got='none'

@@ -117,8 +117,10 @@ class PartReader:
 
     def usage(self, short: Json, field: str) -> JsonObject:
         """Restore usage; null and nothing stand for zeros."""
-        usage = self.fill(self._templates.usage, {} if short is None else self._place.object(short, field), field)
-        if usage['details'] == {}:
+        template = self._templates.usage
+        fields = {} if short is None else self._place.object(short, field, template.settable)
+        usage = {**template.blank, **fields}
+        if not usage['details']:
             usage['details'] = {}  # a fresh one: the template's own is shared
         return usage
 

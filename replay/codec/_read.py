@@ -1,8 +1,5 @@
 """The short form made wide again, strictly: what is not of this format is refused by name."""
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
-
 from replay import logical
 from replay.canon import Json, JsonObject
 from replay.cassette import NODE_KINDS, Cassette, Definition, Node, Raised, Run, ToolResult
@@ -11,13 +8,10 @@ from replay.shapes import FULL, TABLES
 
 from ._definitions import FIELDS, read_book, read_definition, read_instructions
 from ._faults import Place
-from ._parts import MISSING, PartReader, templates
-from ._state import CHURN, MESSAGE_CHURN, MODEL_KEYS, BuiltinPlaces, Course, is_placed, later, usual_finish
-from ._state import usual_provider as _usual_provider
+from ._read_messages import MessageReader
+from ._state import MODEL_KEYS, Course
 from ._text import unpack_long
 from ._write import agent_of
-
-T = TypeVar('T')
 
 CASSETTE_KEYS = frozenset({'format', 'test', 'wire', 'recorded', 'agents', 'runs', 'seal'})
 RUN_KEYS = frozenset(
@@ -40,8 +34,6 @@ KEYS_BY_KIND = {
     'SetFinalResult': NODE_KEYS | RESPONSE_NODE | RESPONSE_FIELDS,
     'End': NODE_KEYS,
 }
-LINE_KEYS = frozenset({*MESSAGE_CHURN, 'parts'})
-CHURN_KEYS = frozenset(CHURN)
 RESULT_KEYS = frozenset(
     {'kind', 'content', 'content|', 'metadata', 'metadata|', 'user_content', 'user_content|', 'raised'}
 )
@@ -96,8 +88,6 @@ class _RunReader:
         self.earlier = earlier
         self.place = place
         self.full = wire == FULL
-        self.parts = PartReader(next(iter(TABLES)) if self.full else wire, place)
-        self.templates = templates(next(iter(TABLES)) if self.full else wire)
         self.name = place.run = place.text(packed.get('run'), 'run')
         self.agent = place.text(packed.get('agent', agent_of(self.name)), 'agent')
         self.facts = place.object(packed.get('facts', {}), 'facts')
@@ -118,11 +108,7 @@ class _RunReader:
         self.known = packed.get('definitions', not self.course.imported) is True
         self.base = self._base()
         self.history: tuple[JsonObject, ...] = ()
-        self.provider = self._lines('provider')
-        self.times = self._lines('times')
-        self.part_times: Iterator[Json] = iter(())
-        self.time: Json = None
-        self.types: JsonObject = {}
+        self.messages = MessageReader(next(iter(TABLES)) if self.full else wire, packed, self.course, place)
 
     def read(self) -> Run:
         """Restore the run."""
@@ -140,11 +126,11 @@ class _RunReader:
                     f'unknown kind of node {kind!r}', field='node', expected=f'one of {", ".join(NODE_KINDS)}'
                 )
             place.node = f'{index} {kind}'
-            place.object(node, 'node', KEYS_BY_KIND[kind])
+            if not node.keys() <= KEYS_BY_KIND[kind]:
+                place.object(node, 'node', KEYS_BY_KIND[kind])
             nodes.append(self._node(kind, node))
         place.node = None
-        self._used_up(self.provider, 'provider', 'responses')
-        self._used_up(self.times, 'times', 'messages')
+        self.messages.finish()
         marks = place.array(self.packed.get('marks', []), 'marks')
         return Run(
             name=self.name,
@@ -165,27 +151,6 @@ class _RunReader:
             )
         return Definition()
 
-    def _lines(self, key: str) -> Iterator[Json] | None:
-        """The lines of provider or times; None if there are none at all."""
-        value = self.packed.get(key)
-        return None if value is None else iter(self.place.array(value, key))
-
-    def _used_up(self, lines: Iterator[Json] | None, key: str, things: str) -> None:
-        if lines is not None and (left := sum(1 for _ in lines)):
-            self.place.inconsistent(
-                f'more lines of {key} than {things}', expected=f'one line for each of the {things}', got=f'{left} more'
-            )
-
-    def _next_line(self, lines: Iterator[Json] | None, key: str, things: str) -> Json:
-        if lines is None:
-            return None
-        line = next(lines, MISSING)
-        if line is MISSING:
-            self.place.inconsistent(
-                f'fewer lines of {key} than {things}', expected=f'one line for each of the {things}', got='too few'
-            )
-        return line
-
     def _history(self) -> tuple[JsonObject, ...]:
         value = self.packed.get('history', [])
         if isinstance(value, dict):
@@ -193,7 +158,7 @@ class _RunReader:
         messages = self.place.array(value, 'history')
         if self.full:
             return tuple(self.place.object(message, 'history') for message in messages)
-        return tuple(self.parts.message(message, f'history.{index}') for index, message in enumerate(messages))
+        return tuple(self.messages.parts.message(message, f'history.{index}') for index, message in enumerate(messages))
 
     def _referred(self, value: JsonObject) -> tuple[JsonObject, ...]:
         self.place.object(value, 'history', frozenset({'run', 'messages'}))
@@ -209,15 +174,17 @@ class _RunReader:
         return tuple(run.messages[:count])
 
     def _node(self, kind: str, packed: JsonObject) -> Node:
-        self.types = {}
+        types = self.messages.types = {}
         before = self.course.now()
         definition: Definition | None = None
         if kind == 'ModelRequestNode':
             self.course.begun += 1
             definition = self._definition(packed)
         message, from_history = self._node_message(kind, packed, before, definition)
+        if packed.keys() <= {'node', 'parts'}:  # most nodes: nothing but a message
+            return Node(kind=kind, message=message, definition=definition, types=types)
         place = self.place
-        types = {**place.object(packed['types'], 'types'), **self.types} if 'types' in packed else self.types
+        types = {**place.object(packed['types'], 'types'), **types} if 'types' in packed else types
         counted = packed.get('counted')
         return Node(
             kind=kind,
@@ -261,8 +228,8 @@ class _RunReader:
         if 'parts' not in packed:
             return None, False
         if kind == 'ModelRequestNode':
-            return self._request(packed, before, self._instructions(packed, definition)), False
-        return self._response(packed), False
+            return self.messages.request(packed, before, self._instructions(packed, definition)), False
+        return self.messages.response(packed), False
 
     def _fitting(self, kind: str, message: JsonObject) -> JsonObject:
         """See to it that a whole message is one that such a node makes."""
@@ -300,161 +267,11 @@ class _RunReader:
             return packed
         self.place.object(packed, 'then', THEN_KEYS[kind])
         if kind == 'response':
-            return self._response(packed)
+            return self.messages.response(packed)
         named = 'instructions' in packed or 'instructions|' in packed
-        return self._request(
+        return self.messages.request(
             packed, self.course.now(), read_instructions(packed, self.place, 'then') if named else None
         )
-
-    def _request(self, packed: JsonObject, before: str, instructions: str | None) -> JsonObject:
-        self._begin_times(packed)
-        wide = self.templates.messages['request'].blank.copy()
-        shorts = self.place.array(packed.get('parts'), 'parts')
-        wide['parts'] = [self._request_part(short, index, before) for index, short in enumerate(shorts)]
-        wide['timestamp'] = self.place.optional_text(
-            packed.get('timestamp', self.time if self.course.imported else self.course.now()), 'timestamp'
-        )
-        wide['instructions'] = instructions
-        wide['run_id'] = packed.get('run_id', self.course.run_id)
-        wide['metadata'] = packed.get('metadata')
-        self._end_times()
-        return wide
-
-    def _request_part(self, short: Json, index: int, before: str) -> JsonObject:
-        wide = self.parts.part(short, self.templates.request_parts, f'parts.{index}')
-        if wide['timestamp'] is MISSING or self.course.imported:
-            wide['timestamp'] = self._part_time(before)
-        if 'tool_call_id' in wide:
-            wide['tool_call_id'] = self._answered(wide, index)
-        if self.parts.types is not None:
-            self._types(index, self.parts.types)
-        return wide
-
-    def _answered(self, part: JsonObject, index: int) -> str:
-        """Which call a result answers."""
-        course, call_id, call = self.course, part['tool_call_id'], self.parts.call
-        field = f'parts.{index}.tool_call_id'
-        placed = is_placed(part)
-        place = course.place
-        course.place += placed
-        if call_id is not MISSING:
-            return self._named(call_id, field)
-        if call is None and not placed:
-            return course.take_generated()
-        at = place if call is None else call
-        if type(at) is not int or not 0 <= at < len(course.calls):
-            self.place.inconsistent(
-                'a result of a call that was never made',
-                expected=f'one of the {len(course.calls)} calls of the response before',
-                got=f'a result for call {at}',
-                field=field,
-            )
-        return self.place.text(course.calls[at], field)
-
-    def _named(self, call_id: Json, field: str) -> str:
-        """An id that is written: as text, or as the number of a generated one."""
-        if type(call_id) is int and call_id > 0:
-            return self.course.generated(call_id)
-        return self.place.text(call_id, field)
-
-    def _response(self, packed: JsonObject) -> JsonObject:
-        self._begin_times(packed)
-        value = self._next_line(self.provider, 'provider', 'responses')
-        line = {} if value is None else self.place.object(value, 'provider', LINE_KEYS)
-        course = self.course
-        wide = self.templates.messages['response'].blank.copy()
-        for key in MODEL_KEYS:
-            wide[key] = packed[key] if key in packed else course.model.get(key)
-        wide['timestamp'] = line.get('timestamp', self.time if course.imported else course.now())
-        wide['parts'] = self._response_parts(packed, line, wide['provider_name'])
-        wide['usage'] = self.parts.usage(line.get('usage'), 'provider.usage')
-        wide['provider_details'] = line.get('provider_details')
-        wide['provider_response_id'] = line.get('provider_response_id')
-        wide['run_id'] = packed.get('run_id', course.run_id)
-        wide['metadata'] = packed.get('metadata')
-        course.response_seen(wide)
-        wide['finish_reason'] = packed['finish_reason'] if 'finish_reason' in packed else usual_finish(course.calls)
-        self._end_times()
-        return wide
-
-    def _response_parts(self, packed: JsonObject, line: JsonObject, provider: Json) -> list[Json]:
-        shorts = self.place.array(packed.get('parts'), 'parts')
-        churned = self.place.array(line.get('parts', []), 'provider.parts')
-        if len(churned) > len(shorts):
-            self.place.inconsistent(
-                'the provider tells of parts that are not there',
-                expected=f'at most {len(shorts)} parts',
-                got=f'{len(churned)}',
-                field='provider.parts',
-            )
-        builtin = BuiltinPlaces()
-        found: list[Json] = []
-        for index, short in enumerate(shorts):
-            wide = self.parts.part(short, self.templates.response_parts, f'parts.{index}')
-            if self.parts.types is not None:
-                self._types(index, self.parts.types)
-            churn = churned[index] if index < len(churned) else {}
-            self._complete(wide, self.place.object(churn, f'provider.parts.{index}', CHURN_KEYS), builtin, provider)
-            found.append(wide)
-        return found
-
-    def _complete(self, wide: JsonObject, churn: JsonObject, builtin: BuiltinPlaces, provider: Json) -> None:
-        """Put what the provider churns into a part, and derive what it does not say."""
-        if not churn.keys() <= wide.keys():
-            key = next(key for key in churn if key not in wide)
-            self.place.damaged(
-                f'a {wide["part_kind"]} part has no {key!r}', cause='unknown-key', field=f'provider.parts.{key}'
-            )
-        wide.update(churn)
-        if 'tool_call_id' in wide:
-            wide['tool_call_id'] = self._called(wide, builtin)
-        if 'provider_name' in wide and 'provider_name' not in churn:
-            wide['provider_name'] = _usual_provider(wide, provider)
-        if 'timestamp' in wide and (wide['timestamp'] is MISSING or self.course.imported):
-            wide['timestamp'] = self._part_time(self.course.now())
-
-    def _called(self, part: JsonObject, builtin: BuiltinPlaces) -> Json:
-        call_id = part['tool_call_id']
-        if part['part_kind'] == 'builtin-tool-return':
-            usual = builtin.answered()
-            if call_id is MISSING and usual is None:
-                self.place.inconsistent(
-                    'a result of a built-in call that was never made', expected='a built-in call', got='none'
-                )
-            return usual if call_id is MISSING else self._named(call_id, 'provider.parts.tool_call_id')
-        if call_id is MISSING:
-            call_id = self.course.take_generated()
-        else:
-            call_id = self._named(call_id, 'provider.parts.tool_call_id')
-        if part['part_kind'] == 'builtin-tool-call':
-            builtin.called(call_id)
-        return call_id
-
-    def _begin_times(self, packed: JsonObject) -> None:
-        """Take the line of times of an imported message."""
-        if not self.course.imported:
-            return
-        line = self.place.array(self._next_line(self.times or iter(()), 'times', 'messages'), 'times')
-        if not line or 'timestamp' in packed:
-            self.place.inconsistent('an imported message without its time', expected='its time first', got=repr(line))
-        self.time, *offsets = line
-        self.part_times = iter(offsets)
-
-    def _part_time(self, derived: str) -> Json:
-        if not self.course.imported:
-            return derived
-        steps = next(self.part_times, MISSING)
-        if steps is MISSING:
-            self.place.inconsistent('fewer times than parts', expected='a time for each part that has one', got='none')
-        return self._checked(lambda: later(self.time, steps), 'times')
-
-    def _end_times(self) -> None:
-        if next(self.part_times, MISSING) is not MISSING:
-            self.place.inconsistent('more times than parts', expected='a time for each part that has one', got='more')
-
-    def _types(self, index: int, value: Json) -> None:
-        marks = self.place.object(value, f'parts.{index}.types')
-        self.types.update({f'parts/{index}/{path}': name for path, name in marks.items()})
 
     def _results(self, value: Json) -> dict[int, ToolResult]:
         found: dict[int, ToolResult] = {}
@@ -484,11 +301,8 @@ class _RunReader:
         )
 
     def _long(self, fields: JsonObject, field: str) -> JsonObject:
-        return self._checked(lambda: unpack_long(fields), field)
-
-    def _checked(self, read: Callable[[], T], field: str) -> T:
         try:
-            return read()
+            return unpack_long(fields)
         except ValueError as error:
             self.place.damaged(str(error), field=field)
 

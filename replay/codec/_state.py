@@ -80,8 +80,10 @@ def is_placed(part: JsonObject) -> bool:
     return part['part_kind'] == 'tool-return' or part.get('tool_name') is not None
 
 
-def usual_finish(calls: list[Json]) -> str:
-    """The finish reason that goes without saying."""
+def usual_finish(calls: list[Json], provider: Json) -> str | None:
+    """The finish reason that goes without saying: scripted models, which name no provider, give none."""
+    if provider is None:
+        return None
     return 'tool_call' if calls else 'stop'
 
 

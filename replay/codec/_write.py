@@ -233,7 +233,7 @@ class _RunWriter:
             **{key: self.course.model.get(key) for key in MODEL_KEYS},
             'timestamp': time,
             'run_id': self.course.run_id,
-            'finish_reason': usual_finish(self.course.calls),
+            'finish_reason': usual_finish(self.course.calls, message.get('provider_name')),
         }
         fields = strip(table.messages['response'], message, usual)
         del fields['parts']
