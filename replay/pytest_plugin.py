@@ -175,6 +175,18 @@ def _open(request: pytest.FixtureRequest) -> 'OwnSession | None':
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Set the session in the context of the test's own fixtures; wider ones belong to no test."""
+    own = request.node.stash.get(_OWN, None) if request.scope == 'function' else None
+    if own is None:
+        return (yield)
+    with own.inside_fixture(fixturedef):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """Judge the session of a test when its call is over, so that what is found fails the test itself."""
     own = item.stash.get(_OWN, None)

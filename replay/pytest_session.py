@@ -3,11 +3,11 @@
 The part of the plugin that needs the engine; `pytest_plugin` loads it with the first test that asks for it.
 """
 
-from collections.abc import Callable, Coroutine, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import wraps
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction, ismethod
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -113,6 +113,23 @@ class OwnSession:
                 yield
             finally:
                 item.obj = function
+
+    @contextmanager
+    def inside_fixture(self, fixture: pytest.FixtureDef[Any]) -> Generator[None]:
+        """Set the session in the context of a fixture of the test, and in the one that its coroutine will run in."""
+        function = fixture.func
+        with self.session.bound():
+            if ismethod(function):  # the plugins that run it bind it to the test's instance themselves
+                yield
+                return
+            if iscoroutinefunction(function):
+                vars(fixture)['func'] = _bound(function, self.session)
+            elif isasyncgenfunction(function):
+                vars(fixture)['func'] = _bound_generator(function, self.session)
+            try:
+                yield
+            finally:
+                vars(fixture)['func'] = function
 
     def judge(self, error: BaseException | None) -> None:
         """End the session, once: compare, write what was recorded, note what came of it.
@@ -228,6 +245,17 @@ def _bound(function: Callable[..., Coroutine[Any, Any, Any]], session: Session) 
     async def bound(*args: Any, **kwargs: Any) -> Any:
         with session.bound():
             return await function(*args, **kwargs)
+
+    return bound
+
+
+def _bound_generator(function: Callable[..., AsyncGenerator[Any]], session: Session) -> Callable[..., Any]:
+    @wraps(function)
+    async def bound(*args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
+        with session.bound():
+            async with aclosing(function(*args, **kwargs)) as values:
+                async for value in values:
+                    yield value
 
     return bound
 

@@ -168,7 +168,7 @@ class Session(Conductor):
         try:
             yield self
         finally:
-            _bound.set(outer)
+            _bind_again(outer)
 
     def __enter__(self) -> Self:
         self._outer = _bound.get()
@@ -179,7 +179,7 @@ class Session(Conductor):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _bound.set(self._outer)
+        _bind_again(self._outer)
         problems = self.close(ok=error is None)
         if error is None and problems:
             raise problems[0]
@@ -214,6 +214,11 @@ class Session(Conductor):
         return cast('_Function', replayed)
 
     # -- what a test looks at
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is over, so that it takes on no run."""
+        return self._state == 'closed'
 
     @property
     def cassette_path(self) -> Path:
@@ -437,6 +442,11 @@ _open_sessions: list[Session] = []
 _bound: ContextVar[Session | None] = ContextVar('replay_session', default=None)
 _guards = ExitStack()
 _guarding: list[bool] = []
+
+
+def _bind_again(session: Session | None) -> None:
+    """Bind what was bound before, unless that is closed: blocks need not end in the reverse order they began in."""
+    _bound.set(None if session is not None and session.closed else session)
 
 
 class _Router(Conductor):

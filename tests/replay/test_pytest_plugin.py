@@ -292,6 +292,105 @@ def test_a_task_that_outlives_its_test_cannot_record_into_the_next(project: Proj
     assert all('late' not in text for text in project.cassettes.values())
 
 
+FIXTURES = {
+    'sync': """
+        @pytest.fixture
+        def answer(wide):
+            yield trip_agent.run_sync('Paris')
+
+        def test_weather(answer, agent_run_replay):
+            assert answer.output
+        """,
+    'anyio': """
+        @pytest.fixture
+        async def answer(wide):
+            return await trip_agent.run('Paris')
+
+        @pytest.mark.anyio
+        async def test_weather(answer, agent_run_replay):
+            assert answer.output
+        """,
+    'anyio generator': """
+        @pytest.fixture
+        async def answer(wide):
+            yield await trip_agent.run('Paris')
+
+        @pytest.mark.anyio
+        async def test_weather(answer, agent_run_replay):
+            assert answer.output
+        """,
+    'anyio method': """
+        @pytest.mark.anyio
+        class TestTrip:
+            @pytest.fixture
+            async def answer(self):
+                return await trip_agent.run('Paris')
+
+            async def test_weather(self, answer, agent_run_replay):
+                assert answer.output
+        """,
+    'pytest-asyncio generator': """
+        @pytest_asyncio.fixture
+        async def answer(wide):
+            yield await trip_agent.run('Paris')
+
+        @pytest.mark.asyncio
+        async def test_weather(answer, agent_run_replay):
+            assert answer.output
+        """,
+}
+
+
+@pytest.mark.parametrize('kind', FIXTURES)
+def test_a_run_in_a_fixture_of_the_test_belongs_to_the_test_beside_a_wider_cassette(kind: str, project: Project):
+    wide = """
+        import pytest, pytest_asyncio
+        from app import trip_agent
+        from replay import use_cassette
+
+        @pytest.fixture(scope='module')
+        def wide():
+            with use_cassette('wide', record='once'):
+                yield
+        """
+    project.tests(dedent(wide) + dedent(FIXTURES[kind]))
+    assert project.run('--replay-record=once').ret == 0
+    assert project.log == ['model', 'tool', 'model']
+    assert 'test_trip' in next(iter(project.cassettes))
+
+
+def test_a_task_of_a_fixture_that_outlives_its_test_cannot_record_into_the_next(project: Project):
+    project.tests(
+        """
+        import asyncio
+        import pytest, pytest_asyncio
+        from app import trip_agent
+        pytestmark = pytest.mark.asyncio(loop_scope='module')
+        late = []
+
+        async def later(go):
+            await go.wait()
+            await trip_agent.run('late')
+
+        @pytest_asyncio.fixture(loop_scope='module')
+        async def worker():
+            go = asyncio.Event()
+            late.extend([go, asyncio.create_task(later(go))])
+
+        async def test_first(worker, agent_run_replay):
+            await trip_agent.run('first')
+
+        async def test_second(agent_run_replay):
+            late[0].set()
+            with pytest.raises(Exception, match='clos'):
+                await late[1]
+            await trip_agent.run('second')
+        """
+    )
+    project.run('--replay-record=once').assert_outcomes(passed=2)
+    assert all('late' not in text for text in project.cassettes.values())
+
+
 def test_a_run_while_fixtures_are_torn_down_is_refused_and_not_live(project: Project):
     project.tests(
         """

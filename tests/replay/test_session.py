@@ -402,3 +402,14 @@ def test_public_names_resolve_late():
     assert replay.use_cassette is use_cassette
     with pytest.raises(AttributeError, match="module 'replay' has no attribute 'nothing'"):
         _ = replay.nothing
+
+
+async def test_a_block_that_ends_late_binds_no_session_that_is_closed_by_then(folder: Path):
+    first, second = Session('first', dir=folder), Session('second', dir=folder)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    trip = Trip()
+    await trip.agent.run('Weather?')
+    assert trip.asked > 0
