@@ -89,8 +89,8 @@ def script_of(run: Run) -> Script:
         mode=mode,
         output_tools=output_tools,
         function_tools=_function_tools(run, output_tools),
-        allows_text=bool(output.get('allow_text', mode not in {'tool', 'image'} or _ends_in_text(run))),
-        allows_image=bool(output.get('allow_image', mode == 'image')),
+        allows_text=bool(output.get('allow_text', _allows_text(run, mode))),
+        allows_image=bool(output.get('allow_image', mode == 'image' or _ends_in_image(run))),
         allows_deferred=_ends_unanswered(run),
         end_strategy=cast('str', run.facts.get('end_strategy', 'early')),
         streamed_end=any(node.kind == 'SetFinalResult' for node in run.nodes),
@@ -273,9 +273,21 @@ def _names_in(content: str) -> list[str]:
         return []
 
 
-def _ends_in_text(run: Run) -> bool:
-    last = run.messages[-1] if run.messages else None
-    return last is not None and last['kind'] == 'response' and not calls_of(last)
+def _allows_text(run: Run, mode: str) -> bool:
+    """Whether text could be the output, where no request says so."""
+    return _ends_in(run, 'text') if mode == 'tool' else mode != 'image'
+
+
+def _ends_in_image(run: Run) -> bool:
+    return _ends_in(run, 'file') and not _ends_in(run, 'text')
+
+
+def _ends_in(run: Run, kind: str) -> bool:
+    """Whether the run ended in a response that calls nothing and has a part of this kind."""
+    last = run.messages[-1] if run.messages and run.nodes[-1].kind == 'End' else None
+    if last is None or last['kind'] != 'response' or calls_of(last):
+        return False
+    return any(part['part_kind'] == kind for part in parts_of(last))
 
 
 def _ends_unanswered(run: Run) -> bool:

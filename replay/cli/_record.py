@@ -162,10 +162,8 @@ class _Recording:
         """Play each recording once, without a model, and note which do not hold."""
         self.offers = dict(sorted(self.offers.items()))
         tests = [offer.test for offer in self.offers.values() if offer.test]
-        if not tests:
-            return
-        for event in self._watched('replaying', tests, '--replay-record=none', '--replay-pending'):
-            if isinstance(event, Finished) and event.note.get('problem'):
+        for event in self._watched('replaying', tests, '--replay-record=none', '--replay-pending') if tests else ():
+            if isinstance(event, Finished) and not event.passed:
                 self._mark(event)
 
     def say(self) -> None:
@@ -230,11 +228,13 @@ class _Recording:
             self.without.append(event.test)
 
     def _mark(self, event: Finished) -> None:
-        """Note on an offer why it does not hold."""
-        fault = event.note['problem']['headline']
+        """Note on an offer why it does not hold: replay says so, or only the replayed test fails."""
+        problem = event.note.get('problem')
+        if problem is None and event.test in self.faults:
+            return
         for offer in self.offers.values():
-            if event.note['cassette'].endswith(offer.name):
-                offer.fault = f'does not hold: {fault}'
+            if offer.test == event.test:
+                offer.fault = f'does not hold: {problem["headline"] if problem else event.error}'
 
     def _summary(self) -> str:
         states = [offer.state for offer in self.offers.values()]

@@ -58,7 +58,11 @@ def closes(messages: list[JsonObject], new_from: int, output_tool: str | None) -
         return False
     if output_tool is not None and any(part.get('tool_name') == output_tool for part in calls_of(messages[-2])):
         return True
-    return any(part.get('content') in CLOSING_TEXTS for part in parts_of(messages[-1], 'tool-return'))
+    answered = {str(part.get('tool_call_id')) for part in parts_of(messages[-1], 'tool-return', 'retry-prompt')}
+    if any(call.get('tool_call_id') not in answered for call in calls_of(messages[-2])):
+        return True  # no request is sent while a call is open: the run ended by putting it off
+    contents = [part.get('content') for part in parts_of(messages[-1], 'tool-return')]
+    return any(isinstance(content, str) and content in CLOSING_TEXTS for content in contents)
 
 
 def output_tool_of(messages: list[JsonObject]) -> str | None:

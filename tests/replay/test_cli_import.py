@@ -72,6 +72,12 @@ def test_options_win_over_the_object() -> None:
     assert (raised.type.rsplit('.')[-1], raised.message) == ('ModelHTTPError', 'no')
 
 
+def test_deferred_results_are_handed_over_as_json() -> None:
+    result = invoke('history.json', '--new-from', '2', '--deferred-tool-results', '{"calls": {"c1": "sunny"}}')
+    first = loads(result.stdout, name='x').runs[0].nodes[0]
+    assert first.facts == {'deferred_tool_results': {'calls': {'c1': 'sunny'}}}
+
+
 def test_another_cassette_is_never_replaced_unasked(history: Path) -> None:
     Path('h.json').write_text('mine', encoding='utf-8')
     result = invoke('history.json', '-o', 'h.json')

@@ -10,6 +10,7 @@ from pydantic_core import from_json
 
 from replay.cli._agents import load_agent
 from replay.cli._group import replay as command
+from replay.cli._record import _tests_of
 from replay.session import Session
 from replay.store import Store
 from tests.terminal import CHECKOUT, in_terminal
@@ -29,8 +30,11 @@ def plan(messages, info):
 
 agent = Agent(FunctionModel(plan), name='looker')
 
+SEEN = []
+
 @agent.tool_plain
 def look() -> int:
+    SEEN.append('x')
     return 1
 """
 
@@ -57,6 +61,10 @@ import app
 
 def test_shaky(agent_run_replay):
     app.agent.run_sync(f'Look, {os.getpid()}')
+
+def test_looks_for_what_a_tool_did(agent_run_replay):
+    app.agent.run_sync('Look')
+    assert app.SEEN
 
 def test_fails_before_any_run(agent_run_replay):
     raise ValueError('too early')
@@ -137,10 +145,13 @@ def test_a_recording_that_does_not_hold_is_told_at_once(store: Store) -> None:
     result = invoke('record', 'test_shaky.py')
     assert result.exit_code == 1
     assert result.stdout.startswith(
-        'fails     tapes/test_shaky/test_shaky.json\n   does not hold: user prompt of looker changed\n'
+        'fails     tapes/test_shaky/test_looks_for_what_a_tool_did.json\n   does not hold: assert []\n'
     )
+    assert (
+        'fails     tapes/test_shaky/test_shaky.json\n   does not hold: user prompt of looker changed\n'
+    ) in result.stdout
     assert 'failed    test_shaky.py::test_fails_before_any_run\n   ValueError: too early\n' in result.stdout
-    assert '1 recorded: 0 changed, 0 new, 0 unchanged, 1 fails, 1 tests failed\n' in result.stdout
+    assert '2 recorded: 0 changed, 0 new, 0 unchanged, 2 fails, 1 tests failed\n' in result.stdout
 
 
 def test_in_ci_nothing_is_recorded_unless_that_is_asked_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,6 +180,12 @@ def test_cassettes_that_no_test_owns_are_told(store: Store) -> None:
     assert (result.exit_code, result.stderr.splitlines()[0]) == (2, 'replay: no test owns this cassette')
     result = invoke('record', '--dir', 'tapes')
     assert (result.exit_code, result.stderr.splitlines()[0]) == (2, 'replay: no test owns a cassette here')
+
+
+def test_a_cassette_stands_for_the_test_that_owns_it(store: Store) -> None:
+    recorded(store)
+    targets = ['tapes/test_app/test_looks.json', 'test_app.py::test_looks', 'test_shaky.py']
+    assert _tests_of(targets, Path('tapes')) == ['test_app.py::test_looks', 'test_shaky.py']
 
 
 @pytest.mark.parametrize('arguments', [['nowhere.json'], [], ['--dir', 'nowhere']])

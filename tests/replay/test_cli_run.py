@@ -13,7 +13,7 @@ from replay.store import read_cassette
 from tests.terminal import CHECKOUT, in_terminal
 
 SOURCE = '''
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from agentrun import Agent
 from agentrun.exceptions import ModelHTTPError
 from agentrun.messages import ModelResponse, TextPart, ToolCallPart
@@ -38,6 +38,19 @@ def double(number: int) -> int:
     """Twice the number."""
     print('double runs')
     return 2 * number
+
+class Masked:
+    override = None
+
+    @asynccontextmanager
+    async def iter(self, prompt):
+        try:
+            async with agent.iter(prompt) as run:
+                yield run
+        except Exception:
+            raise ValueError('hidden') from None
+
+masked = Masked()
 
 @wild.tool_plain
 def fall_over() -> int:
@@ -103,6 +116,13 @@ def test_another_prompt_differs_from_the_recording_and_changes_nothing() -> None
     assert Path('hi.json').read_bytes() == before
     assert invoke('app_b:agent', 'Hello', '--cassette', 'hi.json', '--record', 'rewrite').exit_code == 0
     assert Path('hi.json').read_bytes() != before
+
+
+def test_a_difference_is_told_also_if_the_code_of_the_agent_hides_it() -> None:
+    invoke('app_b:agent', 'Hi', '--cassette', 'hi.json')
+    result = invoke('app_b:masked', 'Hello', '--cassette', 'hi.json')
+    assert result.exit_code == 1
+    assert result.stderr.startswith('replay: user prompt of doubler changed\n')
 
 
 def test_without_a_cassette_to_replay_nothing_runs() -> None:

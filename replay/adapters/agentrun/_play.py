@@ -13,7 +13,7 @@ from agentrun import End, UsageLimits
 from agentrun._ambient import Source
 from agentrun._core._nodes import CallToolsNode, SetFinalResult
 from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch, ToolWork, install
-from agentrun._outcomes import ToolDeferred, ToolOutcome
+from agentrun._outcomes import ToolDeferred, ToolOutcome, ToolRetried
 from agentrun.messages import ModelResponse
 from agentrun.result import FinalResult
 from agentrun.run import AgentRun
@@ -119,6 +119,8 @@ class _Player:
         failure = self._node.raised
         if failure is not None and not _is_of_the_core(failure):
             raise rebuilt(_named(failure))
+        if failure is not None:
+            return 'no try was left for another output'
         if call_id is not None:
             return verdict_on_call(self._later, call_id)
         return verdict_on_text(self._later)
@@ -186,8 +188,11 @@ class _Player:
     def _outcome(self, result: ToolResult | None, name: str) -> ToolOutcome:
         if result is not None:
             return restored_outcome(result)
-        if self._node.raised is not None and not _is_of_the_core(self._node.raised):
-            raise rebuilt(_named(self._node.raised))
+        failure = self._node.raised
+        if failure is not None and not _is_of_the_core(failure):
+            raise rebuilt(_named(failure))
+        if failure is not None and failure.message.startswith(f'Tool {name!r} exceeded'):
+            return ToolRetried('the last try failed, too')
         if self._script.allows_deferred and self._later and self._later[0].kind == 'End':
             return ToolDeferred('external')
         raise _OutOfScript(f'what came of the call of {name!r}')

@@ -14,9 +14,8 @@ from replay.cassette import Node, Run
 class RecordedReadings:
     """The readings that an imported history carries, in the order in which a run takes them.
 
-    A run stamps the parts of a request before the request itself, and time does not run backwards: the readings of a
-    request are its times in ascending order, whichever part took which. Readings that the history does not hold are
-    those of the logical clock.
+    A run stamps the answers to tool calls as they arrive, then the other parts of a request in their order, then the
+    request itself. Readings that the history does not hold are those of the logical clock.
 
     Args:
         run: The imported run.
@@ -70,8 +69,14 @@ def _closing(node: Node) -> list[JsonObject]:
 
 
 def _times(request: JsonObject, parts: list[JsonObject]) -> list[datetime]:
-    times = (cast('str | None', stamped.get('timestamp')) for stamped in (*parts, request))
-    return sorted(BASE_TIME if time is None else datetime.fromisoformat(time) for time in times)
+    answers = [part for part in parts if part['part_kind'] in {'tool-return', 'retry-prompt'}]
+    others = [part for part in parts if part not in answers]
+    return [*sorted(map(_time, answers)), *map(_time, others), _time(request)]
+
+
+def _time(stamped: JsonObject) -> datetime:
+    time = cast('str | None', stamped.get('timestamp'))
+    return BASE_TIME if time is None else datetime.fromisoformat(time)
 
 
 def _run_ids(run: Run) -> list[str]:
