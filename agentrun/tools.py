@@ -162,7 +162,7 @@ class Tool(Generic[ToolAgentDepsT]):
         timeout: float | None = None,
         function_schema: FunctionSchema | None = None,
     ) -> None:
-        """Make a tool of a function.
+        """Make a tool of a function. One whose signature cannot be used raises a `UserError`.
 
         Args:
             function: The function, sync or async, with or without a `RunContext` as its first parameter.
@@ -180,9 +180,6 @@ class Tool(Generic[ToolAgentDepsT]):
             metadata: For filters and toolsets; models are not sent it.
             timeout: Seconds that a call may take before the model is asked to try again; None: no limit.
             function_schema: A schema made before; None: read from the function.
-
-        Raises:
-            UserError: If the function's signature cannot be used.
         """
         self.function = function
         self.function_schema = function_schema or make_function_schema(

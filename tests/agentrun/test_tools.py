@@ -1,3 +1,4 @@
+import copy
 from typing import Any
 
 import pytest
@@ -5,7 +6,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from agentrun._records import changed
 from agentrun.exceptions import ModelRetry
-from agentrun.messages import RetryPromptPart, ToolReturn
+from agentrun.messages import RetryPromptPart, ToolCallPart, ToolReturn
 from agentrun.tools import (
     DeferredToolRequests,
     DeferredToolResults,
@@ -16,6 +17,7 @@ from agentrun.tools import (
     ToolDenied,
     ToolKind,
 )
+from tests.helpers import type_of
 from tests.tool_helpers import run_context
 
 pytestmark = pytest.mark.anyio
@@ -109,3 +111,24 @@ def test_results_are_loaded_by_their_kind():
 def test_an_approval_of_no_kind_is_refused():
     with pytest.raises(ValidationError):
         TypeAdapter(DeferredToolResults).validate_python({'approvals': {'a': {'kind': 'maybe'}}})
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        ToolDefinition(name='a', strict=True, metadata={'b': 1}),
+        DeferredToolRequests(calls=[ToolCallPart('a', {'x': 1}, 'id')], metadata={'id': {'b': 1}}),
+        ToolApproved(override_args={'x': 1}),
+        ToolDenied('no'),
+    ],
+)
+def test_values_come_back_from_json(value: Any):
+    adapter = TypeAdapter[Any](type_of(value))
+    assert adapter.validate_json(adapter.dump_json(value)) == value
+
+
+@pytest.mark.parametrize('value', [Tool(double), ToolDefinition(name='a'), run_context(), DeferredToolResults()])
+def test_values_can_be_copied_whole(value: Any):
+    shown = repr(value)
+    assert repr(copy.copy(value)) == shown
+    assert copy.copy(value) == value
