@@ -12,13 +12,15 @@ A handler is installed for a block of code with `install`. It is asked once for 
 and answers with a `RunHandler`, or with None for a run that it leaves alone.
 """
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 from ._ambient import Source
 from ._outcomes import ToolOutcome, ToolRetried
+from ._records import full_repr, lean_dataclass
 from .messages import ModelMessage, ModelResponse, ToolCallPart, UserContent
 from .models._base import Model, ModelRequestParameters
 from .settings import ModelSettings
@@ -38,7 +40,7 @@ __all__ = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean_dataclass(kw_only=True, show=full_repr)
 class RunStart:
     """What is known of a run when it starts: the question put to `Handler.start`."""
 
@@ -54,7 +56,7 @@ class RunStart:
     """`'early'` or `'exhaustive'`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean_dataclass(kw_only=True, show=full_repr)
 class ModelCall:
     """One request to the model: everything that decides its answer."""
 
@@ -67,7 +69,7 @@ class ModelCall:
     parameters: ModelRequestParameters
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean_dataclass(kw_only=True, show=full_repr)
 class ToolBatch:
     """The tool calls of one response that run together."""
 
@@ -110,7 +112,7 @@ class ToolWork(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean_dataclass(kw_only=True, show=full_repr)
 class RunEnd:
     """How a run was left. A run that was left early has neither output nor error."""
 

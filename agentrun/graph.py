@@ -3,11 +3,14 @@
 Only what a run of an agent needs of a graph; this is no library for graphs in general.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any, Generic
 
 from typing_extensions import TypeVar
+
+from agentrun._records import full_repr, lean_dataclass
 
 __all__ = ('BaseNode', 'DepsT', 'End', 'GraphRunContext', 'NodeRunEndT', 'RunEndT', 'StateT')
 
@@ -21,7 +24,7 @@ RunEndT = TypeVar('RunEndT', covariant=True, default=None)  # noqa: PLC0105, the
 """Type of the data of an `End`."""
 
 
-@dataclass(kw_only=True)
+@lean_dataclass(kw_only=True, show=full_repr)
 class GraphRunContext(Generic[StateT, DepsT]):
     """What a node is given to run with."""
 
@@ -35,9 +38,7 @@ class BaseNode(ABC, Generic[StateT, DepsT, NodeRunEndT]):
     """One step of a run."""
 
     @abstractmethod
-    async def run(
-        self, ctx: GraphRunContext[StateT, DepsT]
-    ) -> 'BaseNode[StateT, DepsT, NodeRunEndT] | End[NodeRunEndT]':
+    async def run(self, ctx: GraphRunContext[StateT, DepsT]) -> BaseNode[StateT, DepsT, NodeRunEndT] | End[NodeRunEndT]:
         """Carry out the step.
 
         Args:
@@ -48,7 +49,7 @@ class BaseNode(ABC, Generic[StateT, DepsT, NodeRunEndT]):
         """
 
 
-@dataclass
+@lean_dataclass(show=full_repr)
 class End(Generic[RunEndT]):
     """The end of a run."""
 

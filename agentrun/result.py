@@ -1,17 +1,18 @@
 """What a run comes to."""
 
+from __future__ import annotations
+
 import warnings
-from dataclasses import dataclass
 from typing import Generic
 
-from agentrun._records import no_defaults_repr
+from agentrun._records import lean_dataclass
 from agentrun.output import OutputDataT
 from agentrun.usage import RunUsage
 
 __all__ = ('FinalResult', 'RunUsage')
 
 
-@dataclass(repr=False)
+@lean_dataclass()
 class FinalResult(Generic[OutputDataT]):
     """The output of a run and where it came from."""
 
@@ -27,5 +28,3 @@ class FinalResult(Generic[OutputDataT]):
         """The output, by its name of earlier editions. Deprecated: use `output`."""
         warnings.warn('`FinalResult.data` is deprecated, use `output` instead', DeprecationWarning, stacklevel=2)
         return self.output
-
-    __repr__ = no_defaults_repr

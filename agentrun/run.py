@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncIterator, Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Generic
@@ -16,6 +16,7 @@ from agentrun import _ambient
 from agentrun._core._nodes import AgentNode, UserPromptNode
 from agentrun._core._state import GraphAgentDeps, GraphAgentState
 from agentrun._effects import RunEnd
+from agentrun._records import full_repr, lean_dataclass
 from agentrun._run_context import AgentDepsT
 from agentrun.graph import End, GraphRunContext
 from agentrun.messages import ModelMessage, ModelRequest, ModelResponse, ToolReturnPart
@@ -190,7 +191,7 @@ def _tell_end(run: AgentRun[Any, Any], error: BaseException | None) -> None:
         )
 
 
-@dataclass
+@lean_dataclass(show=full_repr)
 class AgentRunResult(Generic[OutputDataT]):
     """What a run came to. Equal to another result if the output is equal; loads from JSON what it dumps to."""
 

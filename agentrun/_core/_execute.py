@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any, cast
-
-import anyio
-from anyio.abc import TaskStatus
+from typing import TYPE_CHECKING, Any, cast
 
 from agentrun._core._state import GraphAgentDeps
 from agentrun._core._turn import (
@@ -35,6 +32,9 @@ from agentrun._tool_manager import ToolManager
 from agentrun.exceptions import ModelRetry, ToolRetryError, UnexpectedModelBehavior
 from agentrun.messages import RetryPromptPart, ToolCallPart, ToolReturnPart
 from agentrun.tools import DeferredToolResult, ToolApproved, ToolDenied
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
 
 __all__ = ('carry_out',)
 
@@ -154,6 +154,8 @@ async def _side_by_side(work: Callable[[int], Awaitable[None]], count: int) -> N
     The first error cancels the others and is raised as itself: the group never sees it, so that no exception group
     wraps it or stands in its context.
     """
+    import anyio  # not needed by runs without parallel calls, and not light
+
     failures: list[BaseException] = []
     cancelled = anyio.get_cancelled_exc_class()
 

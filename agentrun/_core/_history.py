@@ -1,5 +1,7 @@
 """Histories: neighbours of one kind merged, the way models want to see them. Pure."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, field
 from typing import Any, Literal, TypeAlias, cast
 
 from agentrun import _ambient
@@ -24,7 +24,7 @@ from agentrun._core._state import (
 from agentrun._core._turn import AskAgain, Finish, Turn
 from agentrun._effects import ModelCall, RunHandler
 from agentrun._function_schema import takes_run_context
-from agentrun._records import no_defaults_repr
+from agentrun._records import full_repr, lean_dataclass
 from agentrun._run_context import RunContext, set_current_run_context
 from agentrun.builtin_tools import AbstractBuiltinTool
 from agentrun.exceptions import ModelRetry, UserError
@@ -58,7 +58,7 @@ RunCtx: TypeAlias = GraphRunContext[GraphAgentState, GraphAgentDeps[DepsT, Any]]
 """What a node of an agent's run is given to run with."""
 
 
-@dataclass(repr=False)
+@lean_dataclass()
 class UserPromptNode(AgentNode[DepsT, NodeRunEndT]):
     """The start of a run: joins history, prompts and instructions to the first request."""
 
@@ -165,10 +165,8 @@ class UserPromptNode(AgentNode[DepsT, NodeRunEndT]):
             return part
         return SystemPromptPart(await runner.run(run_context), dynamic_ref=part.dynamic_ref)
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(repr=False)
+@lean_dataclass()
 class ModelRequestNode(AgentNode[DepsT, NodeRunEndT]):
     """A request to the model: the last message of the history once the node has run."""
 
@@ -214,10 +212,8 @@ class ModelRequestNode(AgentNode[DepsT, NodeRunEndT]):
         ctx.state.message_history.append(response)
         return CallToolsNode(response)
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass(repr=False)
+@lean_dataclass()
 class CallToolsNode(AgentNode[DepsT, NodeRunEndT]):
     """A response of the model, and what is done about it: tools called, output made, or another request."""
 
@@ -269,10 +265,8 @@ class CallToolsNode(AgentNode[DepsT, NodeRunEndT]):
         instructions = await deps.get_instructions(run_context)
         return ModelRequestNode(ModelRequest(parts=move.parts, instructions=instructions))
 
-    __repr__ = no_defaults_repr
 
-
-@dataclass
+@lean_dataclass(show=full_repr)
 class SetFinalResult(AgentNode[DepsT, NodeRunEndT]):
     """Ends a run with a result that is known already: the final result of a stream, say."""
 

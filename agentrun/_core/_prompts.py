@@ -1,18 +1,21 @@
 """Prompts and instructions that functions make: run when a request is put together."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic
 
 from agentrun._callables import call_function, is_async_callable
+from agentrun._records import full_repr, lean_dataclass
 from agentrun._run_context import AgentDepsT, RunContext
 from agentrun.tools import SystemPromptFunc
 
 __all__ = ('InstructionTexts', 'SystemPromptRunner')
 
 
-@dataclass
+@lean_dataclass(show=full_repr)
 class SystemPromptRunner(Generic[AgentDepsT]):
     """A function that makes a system prompt or instructions. Shown in the repr of nodes as in pydantic-ai 1.38."""
 
@@ -34,7 +37,7 @@ class SystemPromptRunner(Generic[AgentDepsT]):
         return await call_function(function, *args, is_async=self._is_async)
 
 
-@dataclass(frozen=True)
+@lean_dataclass()
 class InstructionTexts(Generic[AgentDepsT]):
     """The instructions of a run: a fixed text and functions."""
 

@@ -1,15 +1,18 @@
 """What a run knows while it goes on, as data, and the list that `capture_run_messages` lets others watch it by."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, Literal, TypeAlias, cast
 
 from agentrun import _ambient
 from agentrun._core._history import SentHistory
 from agentrun._effects import RunHandler
 from agentrun._output import OutputSchema, OutputValidator
+from agentrun._records import full_repr, lean_dataclass
 from agentrun._run_context import AgentDepsT, RunContext, RunModel
 from agentrun._tool_manager import ToolManager
 from agentrun.builtin_tools import AbstractBuiltinTool
@@ -43,7 +46,7 @@ HistoryProcessor: TypeAlias = (
 """Takes the messages of a run and returns those that take their place; sync or async, with or without the context."""
 
 
-@dataclass(kw_only=True)
+@lean_dataclass(kw_only=True, show=full_repr)
 class GraphAgentState:
     """What changes while a run goes on."""
 
@@ -105,7 +108,7 @@ class GraphAgentState:
         return False
 
 
-@dataclass(kw_only=True)
+@lean_dataclass(kw_only=True, show=full_repr)
 class GraphAgentDeps(Generic[DepsT, OutputDataT]):
     """What a run was set up with, and what it keeps from one node to the next."""
 
@@ -168,7 +171,7 @@ def token_limit(settings: ModelSettings | None) -> int | str:
     return (settings.get('max_tokens') if settings else None) or 'provider default'
 
 
-@dataclass
+@lean_dataclass()
 class _Captured:
     """The list of a `capture_run_messages` block; the first run inside fills it."""
 

@@ -23,12 +23,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 from agentrun._core._state import EndStrategy, GraphAgentState, token_limit
 from agentrun._outcomes import ToolDeferred
+from agentrun._records import lean_dataclass
 from agentrun.exceptions import ToolRetryError, UnexpectedModelBehavior, UserError
 from agentrun.messages import (
     BinaryContent,
@@ -113,21 +113,21 @@ class Rules(Protocol):
 # What the machine asks for ...
 
 
-@dataclass(frozen=True, slots=True)
+@lean_dataclass()
 class UseText:
     """Make the output of a text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@lean_dataclass()
 class UseOutputTool:
     """Make the output of the arguments of a call."""
 
     call: ToolCallPart
 
 
-@dataclass(frozen=True, slots=True)
+@lean_dataclass()
 class RunBatch:
     """See what comes of calls."""
 
@@ -137,14 +137,14 @@ class RunBatch:
     """What is known of some of them already, by tool call id."""
 
 
-@dataclass(frozen=True, slots=True)
+@lean_dataclass()
 class AskAgain:
     """The run goes on with a request of these parts."""
 
     parts: list[ModelRequestPart]
 
 
-@dataclass(frozen=True, slots=True)
+@lean_dataclass()
 class Finish:
     """The run ends."""
 
@@ -161,14 +161,14 @@ Move: TypeAlias = Asked | AskAgain | Finish
 # ... and what it is told.
 
 
-@dataclass(frozen=True, slots=True)
+@lean_dataclass()
 class Accepted:
     """The output holds."""
 
     output: Any
 
 
-@dataclass(frozen=True, slots=True)
+@lean_dataclass()
 class Rejected:
     """The model has to be asked for another output."""
 
@@ -177,7 +177,7 @@ class Rejected:
     """Why; becomes the cause if no retry is left."""
 
 
-@dataclass(frozen=True, slots=True)
+@lean_dataclass()
 class Failed:
     """An output tool has no retry left."""
 
@@ -188,7 +188,7 @@ Settled: TypeAlias = 'ToolDeferred | tuple[ToolReturnPart | RetryPromptPart, str
 """What came of a call: put off, or the part that answers it and user content to follow."""
 
 
-@dataclass(frozen=True, slots=True)
+@lean_dataclass()
 class BatchDone:
     """All calls of a batch have ended."""
 

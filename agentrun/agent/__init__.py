@@ -1,5 +1,7 @@
 """Agents: what is fixed about a series of runs, and the ways to run it."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
@@ -332,7 +334,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
         prompt: str | Sequence[UserContent] | None,
         history: list[ModelMessage],
         deferred_tool_results: DeferredToolResults | None,
-    ) -> 'tuple[_ambient.Source, _effects.RunHandler | None]':
+    ) -> tuple[_ambient.Source, _effects.RunHandler | None]:
         """Find out who carries out the effects of a run that starts now, and where its readings come from."""
         handler = _effects.start_run(
             _effects.RunStart(
@@ -399,7 +401,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
                 await self._exit_stack.aclose()
                 self._exit_stack = None
 
-    def _locked(self) -> 'anyio.Lock':
+    def _locked(self) -> anyio.Lock:
         if self._lock is None:
             import anyio
 

@@ -1,5 +1,7 @@
 """Running async code to its end from code that is not async."""
 
+from __future__ import annotations
+
 import atexit
 import contextvars
 import sys
@@ -18,7 +20,7 @@ T = TypeVar('T')
 class _Loop:
     """An asyncio loop that a thread keeps between calls: connections, say, outlive a call and are bound to it."""
 
-    def __init__(self, runner: 'asyncio.Runner') -> None:
+    def __init__(self, runner: asyncio.Runner) -> None:
         self.runner = runner
         atexit.register(self.close)
 

@@ -1,5 +1,7 @@
 """What is registered with an agent after it is made: prompts, instructions, tools, toolsets and validators."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar, overload
 

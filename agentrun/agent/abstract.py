@@ -1,5 +1,7 @@
 """What every agent can do: run, all ways of running going through `iter`."""
 
+from __future__ import annotations
+
 import inspect
 import warnings
 from abc import ABC, abstractmethod

@@ -1,12 +1,14 @@
 """What every model is, and what it is told about tools and output when it is asked."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 
 from agentrun._output import build_instructions
-from agentrun._records import no_defaults_repr
+from agentrun._records import lean_dataclass
 from agentrun.builtin_tools import AbstractBuiltinTool
 from agentrun.exceptions import UserError
 from agentrun.messages import ModelMessage, ModelRequest, ModelResponse
@@ -19,7 +21,7 @@ from agentrun.usage import RequestUsage
 __all__ = ('Model', 'ModelRequestParameters')
 
 
-@dataclass(repr=False, kw_only=True)
+@lean_dataclass(kw_only=True)
 class ModelRequestParameters:
     """What a request offers the model and what it may answer with, beside messages and settings.
 
@@ -55,8 +57,6 @@ class ModelRequestParameters:
         if self.prompted_output_template and self.output_object:
             return build_instructions(self.prompted_output_template, self.output_object)
         return None
-
-    __repr__ = no_defaults_repr
 
 
 class Model(ABC):

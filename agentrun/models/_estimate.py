@@ -4,6 +4,8 @@ The counts of a request cover the whole conversation, but looking at the whole c
 long runs slow. So the totals of what came before the last exchange are kept, and only what follows is counted.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -37,12 +39,12 @@ _BETWEEN_WORDS = re.compile(r'[\s",.:]+')
 class _Mark(NamedTuple):
     """Totals of a conversation up to its last exchange (request and response), known by that response."""
 
-    response: 'ref[ModelResponse]'
-    request: 'ref[ModelMessage]'
-    first: 'ref[ModelMessage]'
+    response: ref[ModelResponse]
+    request: ref[ModelMessage]
+    first: ref[ModelMessage]
     length: int
     """Number of messages, the exchange included."""
-    tokens: 'Tokens'
+    tokens: Tokens
     """What the messages before the exchange come to."""
 
 

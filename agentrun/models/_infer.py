@@ -1,5 +1,7 @@
 """From the name of a model to the model."""
 
+from __future__ import annotations
+
 from agentrun.exceptions import UserError
 from agentrun.models._base import Model
 

@@ -1,5 +1,7 @@
 """A model that is a function: scripted answers for tests and examples."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field

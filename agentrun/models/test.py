@@ -1,5 +1,7 @@
 """A model that calls every tool once and then answers: agents run in tests without a model."""
 
+from __future__ import annotations
+
 import re
 import string
 from collections.abc import Callable, Sequence
