@@ -81,7 +81,7 @@ class _Result:
     def as_json(self) -> JsonObject:
         """All of it for a machine."""
         return {
-            'cassette': str(self.path),
+            'cassette': shown_path(self.path),
             'state': self.state,
             'error': None if self.error is None else self.error.render(),
             'runs': [_run_json(run) for run in self.runs],

@@ -10,6 +10,7 @@ from replay.diff import CassetteDiff, diff_cassettes
 from replay.diff_formats import Line, diff_to_json, diff_to_markdown, marked_lines, summary
 from replay.errors import CassetteNotFound
 from replay.names import SUFFIX
+from replay.printable import printable
 from replay.store import read_cassette
 
 from . import _git
@@ -69,7 +70,7 @@ def _below(file: Path, path: Path) -> bool:
 
 
 def _changed(base: str, commit: str, file: _git.Changed) -> CassetteDiff:
-    was = f'{base}:{file.in_revision}' if file.in_revision else None
+    was = printable(f'{base}:{file.in_revision}') if file.in_revision else None
     old = loads(_git.content_at(commit, file.in_revision), name=was or '') if file.in_revision else None
     new = read_cassette(file.path) if file.path.exists() else None
     return diff_cassettes(old, new, old_label=was, new_label=shown_path(file.path) if new else None)

@@ -25,10 +25,18 @@ def say(text: str = '', *, colour: str | None = None, bold: bool = False) -> Non
 
 
 def say_json(value: 'Json') -> None:
-    """Write one line of JSON to the output."""
-    from replay.canon import dumps
+    """Write one line of JSON to the output.
 
-    click.echo(dumps(value), color=False)
+    Raises:
+        ReplayError: If a text in it is none that JSON can hold: half of a surrogate pair.
+    """
+    from replay.canon import CanonError, dumps
+
+    try:
+        data = dumps(value)
+    except CanonError as error:
+        raise ReplayError('the result cannot be written as JSON', expected='Unicode text', got=str(error)) from None
+    click.echo(data, color=False)
 
 
 def note(text: str) -> None:

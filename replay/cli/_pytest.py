@@ -3,12 +3,12 @@
 import shlex
 import subprocess
 import sys
+from ast import literal_eval
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-from replay.canon import loads
 from replay.errors import ReplayError
 from replay.printable import printable_lines
 
@@ -78,20 +78,27 @@ def run_tests(tests: Sequence[str], *options: str) -> Generator[Event]:
     command = [sys.executable, '-m', 'pytest', *plugins, '--color=no', '-q', *options, '--', *tests]
     # The arguments are test ids; no shell reads them.
     with subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding='utf-8'
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding='utf-8',
+        errors='replace',
     ) as process:
         said: list[str] = []
+        started = False
         for line in cast('Any', process.stdout):
             before, mark, message = line.rstrip('\n').partition(MARK)
             said.append(before)
             if mark:
+                started = True
                 yield _message(message)
-    if process.returncode not in {0, 1}:
+    if process.returncode not in {0, 1} or not started:
         raise _stopped(process.returncode, said, tests)
 
 
 def _message(text: str) -> Event:
-    told = cast('dict[str, Any]', loads(text))
+    told = cast('dict[str, Any]', literal_eval(text))
     if 'dir' in told:
         return Started(dir=Path(told['dir']))
     if 'tests' in told:

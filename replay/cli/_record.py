@@ -191,7 +191,7 @@ class _Recording:
         return {
             'recorded': [
                 {
-                    'cassette': str(offer.accepted),
+                    'cassette': shown_path(offer.accepted),
                     'test': offer.test,
                     'state': offer.state,
                     'fault': offer.fault,

@@ -1,14 +1,12 @@
 """Loaded into the pytest that `replay record` starts: tells the parent what becomes of each test, as it happens.
 
-Each message is one line of JSON behind a mark that no test prints, written where pytest writes, so that it works on
-every platform and with workers.
+Each message is one line behind a mark that no test prints, written where pytest writes, so that it works on every
+platform and with workers: a literal of Python in ASCII, which any terminal's encoding and any text survive.
 """
 
 from typing import Any
 
 import pytest
-
-from replay.canon import dumps
 
 __all__ = ('MARK', 'NOTE')
 
@@ -64,4 +62,4 @@ def _first_line(report: pytest.TestReport) -> str | None:
 def _tell(config: pytest.Config, message: dict[str, Any]) -> None:
     reporter: Any = config.pluginmanager.getplugin('terminalreporter')
     if reporter is not None:  # a worker has none; its controller tells
-        reporter.write_line(MARK + dumps(message).decode())
+        reporter.write_line(MARK + ascii(message))

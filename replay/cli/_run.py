@@ -15,7 +15,7 @@ from replay.canon import Json, JsonObject, dumps, loads
 from replay.cassette import Node
 from replay.errors import ReplayError
 from replay.outline import Item, Outliner
-from replay.printable import printable, printable_lines
+from replay.printable import printable_lines
 
 from ._agents import load_agent
 from ._files import shown_path, split_path
@@ -132,7 +132,7 @@ class _Story:
             for line in printable_lines(text):
                 say(line, bold=True)
         if session is not None and self.error is None:
-            say(f'{_became(session)} {printable(shown_path(session.cassette_path))}', colour='green')
+            say(f'{_became(session)} {shown_path(session.cassette_path)}', colour='green')
 
     def as_json(self, session: 'Session | None') -> JsonObject:
         """All of it for a machine."""
@@ -141,7 +141,7 @@ class _Story:
             'output': self.output,
             'messages': self.messages,
             'error': None if self.error is None else f'{type(self.error).__name__}: {self.error}',
-            'cassette': None if session is None else str(session.cassette_path),
+            'cassette': None if session is None else shown_path(session.cassette_path),
             'live_requests': None if session is None else session.live_requests,
         }
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from replay import cli
 from replay.cli._group import COMMANDS, replay
+from replay.cli._out import say_json
 from replay.errors import ReplayError, Where
 from tests.terminal import CHECKOUT, in_pipe, in_terminal
 
@@ -101,6 +102,12 @@ def test_a_closed_pipe_is_quiet() -> None:
 def test_a_pipe_that_cannot_show_a_character_gets_its_escape() -> None:
     done = in_pipe('-m', 'replay', 'accept', '--dir', '日', cwd=CHECKOUT, PYTHONIOENCODING='latin-1')
     assert (done.returncode, done.stdout) == (0, 'nothing is pending below \\u65e5\n')
+
+
+def test_what_json_cannot_hold_is_an_error_of_its_own() -> None:
+    with pytest.raises(ReplayError) as caught:
+        say_json('\ud800')
+    assert caught.value.headline == 'the result cannot be written as JSON'
 
 
 PROGRAM = """

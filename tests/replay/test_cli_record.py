@@ -67,7 +67,7 @@ def test_looks_for_what_a_tool_did(agent_run_replay):
     assert app.SEEN
 
 def test_fails_before_any_run(agent_run_replay):
-    raise ValueError('too early')
+    raise ValueError('too early \\udc80')
 """
 
 
@@ -150,7 +150,7 @@ def test_a_recording_that_does_not_hold_is_told_at_once(store: Store) -> None:
     assert (
         'fails     tapes/test_shaky/test_shaky.json\n   does not hold: user prompt of looker changed\n'
     ) in result.stdout
-    assert 'failed    test_shaky.py::test_fails_before_any_run\n   ValueError: too early\n' in result.stdout
+    assert 'failed    test_shaky.py::test_fails_before_any_run\n   ValueError: too early \\udc80\n' in result.stdout
     assert '2 recorded: 0 changed, 0 new, 0 unchanged, 2 fails, 1 tests failed\n' in result.stdout
 
 
@@ -172,6 +172,18 @@ def test_a_test_that_does_not_exist_is_one_clear_error() -> None:
     assert result.exit_code == 2
     assert result.stderr.startswith('replay: pytest did not understand its arguments\n')
     assert 'test_app.py::test_nothing' in result.stderr
+
+
+def test_a_pytest_that_does_not_start_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / 'pytest.py').write_text('raise SystemExit("no pytest\\x1b here")', encoding='utf-8')
+    result = invoke('record', 'test_app.py')
+    assert result.exit_code == 2
+    assert result.stderr == (
+        'replay: pytest ended with code 1\n'
+        '   expected  tests that run\n'
+        '   got       no pytest\\x1b here\n'
+        '   next      pytest test_app.py\n'
+    )
 
 
 def test_cassettes_that_no_test_owns_are_told(store: Store) -> None:

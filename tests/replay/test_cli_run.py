@@ -25,6 +25,8 @@ def plan(messages, info):
         raise ModelHTTPError(500, 'script', 'sorry')
     if prompt == 'lines':
         raise RuntimeError('first\\nsecond')
+    if prompt == 'half':
+        return ModelResponse(parts=[TextPart('Twice:\\n\\ud800')])
     if len(messages) == 1:
         return ModelResponse(parts=[ToolCallPart('double', {'number': len(prompt)})])
     return ModelResponse(parts=[TextPart(f'Twice:\\n{messages[-1].parts[0].content}')])
@@ -170,6 +172,14 @@ def test_an_agent_without_a_model_is_misuse() -> None:
 def test_a_message_of_several_lines_is_told_whole() -> None:
     result = invoke('app_b:agent', 'lines')
     assert (result.exit_code, result.stderr) == (1, 'replay: the run ended in RuntimeError: first\n   second\n')
+
+
+def test_a_text_that_json_cannot_hold_is_one_clear_error() -> None:
+    result = invoke('app_b:agent', 'half')
+    assert result.exit_code == 1
+    assert result.stderr.startswith('replay: the run ended in ')
+    assert 'surrogates not allowed' in result.stderr
+    assert 'surrogates not allowed' in from_json(invoke('app_b:agent', 'half', '--json').stdout)['error']
 
 
 def test_an_unknown_model_is_misuse() -> None:
