@@ -36,7 +36,7 @@ class Checked:
 
 
 def check_cassette(cassette: Cassette) -> list[Checked]:
-    """Play every run of a cassette, in order.
+    """Play every run of a cassette, in order; not to be called from a running event loop.
 
     Returns:
         One result for each run.
@@ -45,7 +45,7 @@ def check_cassette(cassette: Cassette) -> list[Checked]:
 
 
 def check_run(run: Run) -> Checked:
-    """Play one run."""
+    """Play one run; not to be called from a running event loop."""
     return anyio.run(_check, run)
 
 
@@ -128,7 +128,7 @@ def _of_error(run: Run, played: Played) -> Iterable[tuple[int, Difference]]:
     if old != played.error:
         recorded: Json = ABSENT if old is None else ': '.join(old)
         live: Json = ABSENT if played.error is None else ': '.join(played.error)
-        at = min(len(played.nodes), len(run.nodes)) - 1
+        at = max(0, min(len(played.nodes), len(run.nodes)) - 1)
         yield at, Difference(cause='error', field='raised', recorded=recorded, live=live)
 
 

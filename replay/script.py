@@ -231,7 +231,7 @@ def _prompt(run: Run, opening: JsonObject | None, deferred: JsonObject | None) -
 def _output_facts(run: Run) -> JsonObject:
     """What the recorded requests say of the output; nothing is known of imported ones."""
     known = next((node.definition for node in run.nodes if node.definition is not None), None)
-    return (known.output or {'mode': 'text'}) if known is not None else {}
+    return {} if known is None else {'mode': 'text', 'allow_text': True, 'allow_image': False, **(known.output or {})}
 
 
 def _output_tools(run: Run, output: JsonObject) -> tuple[str, ...]:
