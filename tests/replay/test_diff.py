@@ -1,6 +1,8 @@
 """Two recordings aligned and compared."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from replay import diff as diff_module
 from replay.canon import Json, JsonObject
@@ -216,6 +218,40 @@ def test_a_side_that_is_not_there_differs() -> None:
     assert found.differs
     assert [other.status for other in found.runs] == ['removed']
     assert found.runs[0].name == 'trip_agent'
+
+
+def call_or_result(name: str, value: dict[str, Json], *, is_call: bool) -> Node:
+    return answers(call(name, value)) if is_call else asks(returned(name, value))
+
+
+turns = st.builds(
+    call_or_result,
+    st.sampled_from(['f', 'g']),
+    st.dictionaries(st.sampled_from('ab'), st.integers(0, 2), max_size=2),
+    is_call=st.booleans(),
+)
+
+
+def as_run(nodes: list[Node]) -> Run:
+    return run(*nodes)
+
+
+runs = st.lists(turns, max_size=12).map(as_run)
+
+
+@given(runs, runs)
+def test_every_node_of_both_sides_stands_once_and_in_order(old: Run, new: Run) -> None:
+    nodes = diff_runs(old, new).nodes
+    assert [node.old.index for node in nodes if node.old] == list(range(len(old.nodes)))
+    assert [node.new.index for node in nodes if node.new] == list(range(len(new.nodes)))
+    assert all(node.old.kind == node.new.kind for node in nodes if node.old and node.new)
+
+
+@given(runs, runs)
+def test_two_runs_differ_both_ways_or_not_at_all(old: Run, new: Run) -> None:
+    assert (diff_runs(old, new).status == 'same') == (diff_runs(new, old).status == 'same')
+    assert diff_runs(old, old).status == 'same'
+    assert (diff_runs(old, new).status == 'same') == (old.nodes == new.nodes)
 
 
 def test_beyond_the_limit_equal_places_are_paired(monkeypatch: pytest.MonkeyPatch) -> None:
