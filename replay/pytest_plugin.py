@@ -264,7 +264,7 @@ class _Reporter:
             self._found[report.nodeid] = (note if report.failed else replace(note, problem=None), report)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    def pytest_terminal_summary(self, terminalreporter: 'pytest.TerminalReporter') -> Generator[None]:
         """Complete the short lines before pytest prints them, and report the causes below them."""
         shown = bool(self._found) and not self._config.option.no_summary
         groups = self._grouped() if shown else []

@@ -70,6 +70,8 @@ PLUGINS = (
 STRICT = ('-W', 'error', '-o', 'asyncio_default_fixture_loop_scope=function')
 """Warnings are errors; pytest-asyncio warns where it is not told."""
 
+ASYNCIO = 'pytest-asyncio is not installed'
+
 
 class Project:
     """A folder with an agent, whose runs are logged, and tests of it."""
@@ -221,6 +223,8 @@ PLACES = {
 
 @pytest.mark.parametrize('place', PLACES)
 def test_every_run_of_a_test_is_replayed_wherever_it_starts(place: str, project: Project):
+    if place == 'pytest-asyncio':
+        pytest.importorskip('pytest_asyncio', reason=ASYNCIO)
     project.tests(f'import pytest\nfrom app import trip_agent\n{dedent(PLACES[place])}')
     assert project.run('--replay-record=once').ret == 0
     assert project.log == ['model', 'tool', 'model']
@@ -264,6 +268,7 @@ def test_the_back_end_is_no_part_of_the_name_and_the_second_variant_replays(proj
 
 
 def test_a_task_that_outlives_its_test_cannot_record_into_the_next(project: Project):
+    pytest.importorskip('pytest_asyncio', reason=ASYNCIO)
     project.tests(
         """
         import asyncio
@@ -330,6 +335,8 @@ FIXTURES = {
                 assert answer.output
         """,
     'pytest-asyncio generator': """
+        import pytest_asyncio
+
         @pytest_asyncio.fixture
         async def answer(wide):
             yield await trip_agent.run('Paris')
@@ -343,8 +350,10 @@ FIXTURES = {
 
 @pytest.mark.parametrize('kind', FIXTURES)
 def test_a_run_in_a_fixture_of_the_test_belongs_to_the_test_beside_a_wider_cassette(kind: str, project: Project):
+    if 'pytest_asyncio' in FIXTURES[kind]:
+        pytest.importorskip('pytest_asyncio', reason=ASYNCIO)
     wide = """
-        import pytest, pytest_asyncio
+        import pytest
         from app import trip_agent
         from replay import use_cassette
 
@@ -360,6 +369,7 @@ def test_a_run_in_a_fixture_of_the_test_belongs_to_the_test_beside_a_wider_casse
 
 
 def test_a_task_of_a_fixture_that_outlives_its_test_cannot_record_into_the_next(project: Project):
+    pytest.importorskip('pytest_asyncio', reason=ASYNCIO)
     project.tests(
         """
         import asyncio
