@@ -186,6 +186,8 @@ class _RunReader:
         place = self.place
         types = {**place.object(packed['types'], 'types'), **types} if 'types' in packed else types
         counted = packed.get('counted')
+        if message is not None:
+            self._of_calls(packed)
         return Node(
             kind=kind,
             message=message,
@@ -200,6 +202,20 @@ class _RunReader:
             facts=place.object(packed['facts'], 'facts') if 'facts' in packed else {},
             then=self._then(packed['then']) if 'then' in packed else (),
         )
+
+    def _of_calls(self, packed: JsonObject) -> None:
+        """See to it that orders and results of a node speak of calls that its response made."""
+        made = len(self.course.calls)
+        for key in ('started', 'finished', 'results'):
+            named = packed.get(key)
+            indexes = [str(index) for index in named] if isinstance(named, list | dict) else []
+            if any(index.isdecimal() and int(index) >= made for index in indexes):
+                self.place.inconsistent(
+                    f'{key} speaks of a call that was never made',
+                    expected=f'indexes of the {made} calls of the response, from 0',
+                    got=', '.join(indexes),
+                    field=key,
+                )
 
     def _definition(self, packed: JsonObject) -> Definition | None:
         if not self.known or ('definition' in packed and packed['definition'] is None):

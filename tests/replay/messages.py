@@ -1,5 +1,6 @@
 """Whole messages of the wire table, and strategies for runs made of them."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -236,6 +237,14 @@ paths = st.sampled_from(['parts/0/content', 'parts/1/args/when', 'parts/9/conten
 types = st.dictionaries(paths, words, max_size=2)
 
 
+def _of_its_calls(node: Node) -> Node:
+    """The node without orders and results of calls that it did not make."""
+    parts: Any = node.message['parts'] if node.message else []
+    made = sum(part['part_kind'] == 'tool-call' for part in parts) if node.message else 99
+    kept = {index: result for index, result in node.results.items() if index < made}
+    return node if made >= 2 and kept == node.results else replace(node, results=kept, started=None, finished=None)
+
+
 def nodes(*, known: bool) -> st.SearchStrategy[Node]:
     return st.one_of(
         st.builds(Node, kind=st.just('UserPromptNode'), facts=objects),
@@ -257,7 +266,7 @@ def nodes(*, known: bool) -> st.SearchStrategy[Node]:
             finished=orders,
             results=st.dictionaries(st.integers(0, 12), results, max_size=2),
             types=types,
-        ),
+        ).map(_of_its_calls),
         st.builds(Node, kind=st.just('End'), then=then, facts=objects),
     )
 
