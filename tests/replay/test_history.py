@@ -15,6 +15,7 @@ from tests.replay import messages as m
 ASKED = m.request(m.user('Hi'), run_id='r1')
 TOLD = m.response(m.text('Hello'), run_id='r1')
 CALL = m.response(m.called('get_weather', {}, 'c1'), run_id='r1')
+TWO_CALLS = m.response(m.called('get_weather', {}, 'c1'), m.called('put_off', {}, 'c2'), run_id='r1')
 RESULT = m.request(m.returned('get_weather', 1, 'c1'), run_id='r1')
 FINAL = m.response(m.called('final_result', {}, 'c2'), run_id='r1')
 CLOSING = m.request(m.returned('final_result', 'Final result processed.', 'c2'), run_id='r1')
@@ -67,6 +68,8 @@ def test_nodes_and_messages_of_a_recorded_run_are_derived(line: int):
         ((ASKED, FINAL, CLOSING), {'output_tool': 'final_result'}, 'UMCE'),
         ((ASKED, CALL, RESULT), {'output_tool': 'get_weather'}, 'UMCE'),
         ((ASKED, CALL, RESULT), {'output_tool': 'other'}, 'UMCM'),
+        ((ASKED, TWO_CALLS, RESULT), {}, 'UMCE'),
+        ((ASKED, CALL, m.request(m.returned('get_weather', ['x'], 'c1'))), {}, 'UMCM'),
         ((ASKED, CALL, RESULT), {'error': {'type': 'X', 'message': 'y'}}, 'UMCM'),
         ((ASKED, CALL), {'error': {'type': 'X'}}, 'UMC'),
         ((ASKED,), {'error': {'type': 'X'}}, 'UM'),
