@@ -69,7 +69,7 @@ def test_nodes_and_messages_of_a_recorded_run_are_derived(line: int):
         ((ASKED, CALL, RESULT), {'output_tool': 'get_weather'}, 'UMCE'),
         ((ASKED, CALL, RESULT), {'output_tool': 'other'}, 'UMCM'),
         ((ASKED, TWO_CALLS, RESULT), {}, 'UMCE'),
-        ((ASKED, CALL, m.request(m.returned('get_weather', ['x'], 'c1'))), {}, 'UMCM'),
+        ((ASKED, CALL, m.request(m.returned('get_weather', ['x'], 'c1'), run_id='r1')), {}, 'UMCM'),
         ((ASKED, CALL, RESULT), {'error': {'type': 'X', 'message': 'y'}}, 'UMCM'),
         ((ASKED, CALL), {'error': {'type': 'X'}}, 'UMC'),
         ((ASKED,), {'error': {'type': 'X'}}, 'UM'),
