@@ -1,5 +1,6 @@
 """`replay run`: one run of an agent on the command line, its nodes as they happen."""
 
+import re
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
@@ -65,11 +66,10 @@ def run_command(
         # What tools print must not stand in the middle of the object.
         with session or nullcontext(), redirect_stdout(sys.stderr) if as_json else nullcontext():
             anyio.run(_drive, loaded, prompt, model, story)
-    except ReplayError:
-        raise
     except Exception as error:  # noqa: BLE001  # whatever the agent's own code raises is told, not thrown
-        if session is not None and session.problems:
-            raise session.problems[0] from None
+        problem = error if isinstance(error, ReplayError) else next(iter(session.problems if session else ()), None)
+        if problem is not None:
+            raise _advised(problem, f'replay run {agent} PROMPT --cassette {cassette}') from None
         story.error = error
     if as_json:
         say_json(story.as_json(session))
@@ -95,6 +95,18 @@ def _session(path: Path, mode: 'Mode') -> 'Session':
 
     store, name = split_path(path)
     return use_cassette(name, record=mode, dir=store.folder)
+
+
+_IN_CODE = re.compile(r"use_cassette\(.*, record='(?P<mode>\w+)'\)")
+"""How a session that belongs to no test tells how to record."""
+
+
+def _advised(problem: ReplayError, command: str) -> ReplayError:
+    """Let the advice be the command that was typed, not code."""
+    problem.next = tuple(
+        _IN_CODE.sub(lambda found: f'{command} --record {found["mode"]}', step) for step in problem.next
+    )
+    return problem
 
 
 @dataclass(slots=True, kw_only=True)
