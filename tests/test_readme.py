@@ -87,6 +87,13 @@ def test_every_example_of_the_page_runs_as_printed(page: Path, tmp_path: Path):
             assert 'Traceback' not in out, f'line {block.line}:\n{out}'
 
 
+def test_the_demo_prints_what_the_readme_shows(tmp_path: Path):
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    shown = re.search(r'<!-- prints: (\S+) -->\n```text\n(.*?)^```$', text, re.MULTILINE | re.DOTALL)
+    assert shown is not None
+    assert run(f'python {ROOT / shown[1]}', tmp_path) == shown[2]
+
+
 def test_the_readme_has_examples_of_each_kind():
     kinds = {block.kind for block in blocks_of(ROOT / 'README.md')}
     assert kinds == {'file', 'run'}
