@@ -16,7 +16,9 @@ def environment(**more: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
     for name in ('CI', 'NO_COLOR', 'FORCE_COLOR', 'PYTHONIOENCODING'):
         kept.pop(name, None)
-    return {**kept, 'TERM': 'xterm', 'COLUMNS': '120', 'PYTHONPATH': str(CHECKOUT), **more}
+    # Byte code is kept by whole seconds and size: an edit of a test within the second would not be seen.
+    fixed = {'TERM': 'xterm', 'COLUMNS': '120', 'PYTHONPATH': str(CHECKOUT), 'PYTHONDONTWRITEBYTECODE': '1'}
+    return {**kept, **fixed, **more}
 
 
 def in_terminal(*arguments: str, cwd: Path, **more: str) -> tuple[int, str]:

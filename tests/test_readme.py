@@ -43,6 +43,8 @@ def run(command: str, folder: Path) -> str:
         'PYTHONPATH': str(ROOT),
         'COLUMNS': '100',
         'NO_COLOR': '1',
+        # Byte code is kept by whole seconds and size: an edit within the second might not be seen.
+        'PYTHONDONTWRITEBYTECODE': '1',
     }
     # Where the distribution is not installed there is no command `replay` and no plugin entry point.
     command = re.sub(r'^replay\b', f'{sys.executable} -m replay', command)
