@@ -5,19 +5,19 @@ by the same code. All functions here are pure but for the clock, which stamps th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from ._records import full_repr, lean_dataclass
 from .exceptions import ModelRetry, UserError
 from .messages import MultiModalContent, ToolCallPart, ToolReturn, ToolReturnPart, UserContent
 
 __all__ = ('ToolDeferred', 'ToolOutcome', 'ToolRetried', 'ToolReturned', 'return_parts')
 
 
-@dataclass(frozen=True, slots=True)
+@lean_dataclass(show=full_repr)
 class ToolReturned:
     """The tool returned."""
 
@@ -25,7 +25,7 @@ class ToolReturned:
     """What it returned, untouched: any object, a `ToolReturn` included. Of an output tool: the output."""
 
 
-@dataclass(frozen=True, slots=True)
+@lean_dataclass(show=full_repr)
 class ToolRetried:
     """The model is asked to try again."""
 
@@ -42,7 +42,7 @@ class ToolRetried:
         return cls(error.errors(include_url=False, include_context=False), error)
 
 
-@dataclass(frozen=True, slots=True)
+@lean_dataclass(show=full_repr)
 class ToolDeferred:
     """The call is to be answered outside of this run."""
 

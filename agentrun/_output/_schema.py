@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json  # noqa: TID251 - the prompt holds the schema in json's own spelling, as in pydantic-ai 1.38
 from collections.abc import Sequence
 from types import UnionType
 from typing import Annotated, Any, Generic, Union, cast, get_args, get_origin
@@ -102,6 +101,8 @@ def build_instructions(template: str, object_def: OutputObjectDefinition) -> str
         template: Text with `{schema}` where the JSON schema goes; without it, the schema follows the text.
         object_def: The output.
     """
+    import json  # noqa: TID251 - the prompt holds the schema in json's own spelling, as in pydantic-ai 1.38
+
     schema = object_def.json_schema
     if object_def.name:
         schema = schema | {'title': object_def.name}
