@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from shlex import quote
 from typing import Any, Literal, TypeAlias
 
-from .errors import ReplayError
+from .errors import CassetteDamaged, CassetteInconsistent, CassetteTooNew, ReplayError
 from .printable import printable, printable_lines, shortened
 
 State: TypeAlias = Literal['differ', 'unplayed', 'missing', 'damaged', 'recorded', 'played', 'failed']
@@ -20,6 +20,9 @@ _RANK: Sequence[State] = ('differ', 'damaged', 'unplayed', 'missing', 'recorded'
 
 _ALWAYS: Sequence[State] = ('played', 'differ', 'unplayed', 'recorded')
 """States that the summary names even when it has none of them; the others only when there are some."""
+
+_UNREADABLE = (CassetteDamaged, CassetteInconsistent, CassetteTooNew)
+"""Errors about a file, whose fields are no readings of a run: asking the model again is not what they need."""
 
 _WIDTH = 100
 """Longest value, in characters, that is shown whole."""
@@ -55,11 +58,12 @@ class Problem:
     def of(cls, error: ReplayError) -> 'Problem':
         """Take the facts from an error.
 
-        Errors that name a field are one cause only if both values are equal too; others are one cause if their headline
-        is the same.
+        Errors that name a field of a run are one cause only if both values are equal too; others are one cause if their
+        headline is the same.
         """
         readings = None
-        if error.where.field is not None and error.expected is not None and error.got is not None:
+        about_a_run = error.where.field is not None and not isinstance(error, _UNREADABLE)
+        if about_a_run and error.expected is not None and error.got is not None:
             readings = (error.expected, error.got)
         apart = ('where', 'next', 'expected', 'got') if readings else ('where', 'next')
         cassette = error.where.cassette
@@ -229,7 +233,7 @@ def _steps(problem: Problem, notes: Sequence[Note], *, sole: bool) -> Sequence[s
     once = list({note.cassette: note for note in reversed(notes)}.values())[::-1]
     tests = '--last-failed' if sole and len(once) > _NAMED else ' '.join(quote(note.test) for note in once)
     if problem.readings is None:
-        return [step.replace(notes[0].test, tests) for step in problem.next]
+        return [step.replace(quote(notes[0].test), tests) for step in problem.next]
     runs, tokens = sum(note.runs for note in once), sum(note.tokens for note in once)
     cost = f'ask the model again ({_count(runs, "run")}, about {_thousands(tokens)} tokens as recorded)'
     if tests.startswith('--'):

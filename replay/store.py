@@ -215,6 +215,7 @@ def read_bytes(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
             expected=f'at most {limits.size} bytes',
             got=f'{found.st_size} bytes',
             where=Where(cassette=path.as_posix()),
+            next=('remove it and record it anew, in more tests with a cassette each if one recording is that large',),
         )
     return data
 

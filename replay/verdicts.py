@@ -5,6 +5,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from .canon import Json, dumps
@@ -144,7 +145,7 @@ class Texts:
 
     def _command(self, mode: str, why: str) -> str:
         if self.test is not None:
-            return f'pytest {self.test} --replay-record={mode}     {why}'
+            return f'pytest {quote(self.test)} --replay-record={mode}     {why}'
         return f'use_cassette({self.name!r}, record={mode!r})     {why}'
 
 

@@ -106,7 +106,7 @@ class TapedRun:
                 response = await do()
                 written = message_json(response)
             except PydanticSerializationError as error:
-                raise self._unwritable('a response of the model', error) from error
+                raise self._unwritable('a response of the model', error) from None
             except Exception as error:
                 self._tape.end(answer.token, Failed(raised=raised(error)))
                 raise
@@ -199,7 +199,7 @@ class TapedRun:
                     outcome = await work.execute(index)
                 result = result_json(call, outcome)
             except PydanticSerializationError as error:
-                raise self._unwritable(f'what tool {call.tool_name!r} returned', error) from error
+                raise self._unwritable(f'what tool {call.tool_name!r} returned', error) from None
             except Exception as error:
                 kept.end(index, ToolResult(kind='raised', raised=raised(error)))
                 raise
