@@ -91,3 +91,7 @@ def test_what_only_looks_like_too_large_a_number_is_read(text: str):
 
 def test_a_text_as_deep_as_the_limit_is_read():
     assert canon.dumps(canon.loads('[' * canon.MAX_DEPTH + ']' * canon.MAX_DEPTH)) == b'[' * 200 + b']' * 200
+
+
+def test_what_was_written_a_moment_ago_is_read_without_checks():
+    assert canon.own(b'{"a":[1,2.0]}') == {'a': [1, 2.0]}

@@ -689,3 +689,10 @@ def test_a_result_with_a_generated_id_of_no_call_is_a_number():
     text = dumps(cassette)
     assert '"tool_call_id": 2' in text
     assert loads(text) == cassette
+
+
+def test_long_instructions_of_the_history_are_lines():
+    cassette = m.cassette(m.PROMPT, history=(m.request(m.user('Hi'), instructions='Be brief.\n' * 20),))
+    text = dumps(cassette)
+    assert '"instructions|": [' in text
+    assert loads(text) == cassette
