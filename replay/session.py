@@ -8,6 +8,7 @@ session that is bound where it starts; where none is bound, to the only one that
 Whatever a session finds wrong is kept in `problems`, whoever catches the error that a run was stopped with.
 """
 
+import atexit
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -473,6 +474,8 @@ def _stand_guard() -> None:
     """From the first session on, see every run: one that outlived its session is refused and does not go live."""
     if not _guarding:
         _guarding.append(True)
+        # Left before modules are torn down: what still stands then ends in noise.
+        atexit.register(_guards.close)
         for host in hosts():
             _guards.enter_context(host.watch(_ROUTER))
 
