@@ -1,8 +1,8 @@
 """What the plugin adds to the start of pytest: bare pytest, with this plugin, with pytest-recording, in turns.
 
 A module without any code, loaded as a plugin, shows how much of it is the price of any plugin. Each measurement is a
-whole process that runs one empty test; no other plugin is loaded. CPU time stands beside wall time, because a machine
-that does other work spoils the latter. Run it as `python benchmarks/pytest_startup.py`.
+whole process that runs one empty test; no other plugin is loaded. CPU time and the best round stand beside the median
+of wall time, because other work of the machine spoils the latter. Run it as `python benchmarks/pytest_startup.py`.
 """
 
 import argparse
@@ -22,6 +22,20 @@ PLUGINS = {
     'replay': ('replay.pytest_plugin',),
     'pytest-recording': ('pytest_recording.plugin',),
 }
+
+Times = list[tuple[float, float]]
+"""Wall and CPU time of each round, in milliseconds."""
+
+
+def median_of(times: Times, column: int) -> float:
+    return median(each[column] for each in times)
+
+
+def best_of(times: Times, column: int) -> float:
+    return min(each[column] for each in times)
+
+
+COLUMNS = (('wall', median_of, 0), ('cpu', median_of, 1), ('best cpu', best_of, 1))
 
 
 def measured(folder: Path, plugins: tuple[str, ...]) -> tuple[float, float]:
@@ -52,16 +66,19 @@ def main() -> None:
         subjects = {
             name: plugins for name, plugins in PLUGINS.items() if all(find_spec(each.split('.')[0]) for each in plugins)
         }
-        times = {name: list[tuple[float, float]]() for name in subjects}
+        times: dict[str, Times] = {name: [] for name in subjects}
         for turn in range(rounds + 1):
             for name, plugins in subjects.items():
                 found = measured(Path(folder), plugins)
                 if turn:  # the first one compiles and warms up
                     times[name].append(found)
-    bare_wall, bare_cpu = (median(each) for each in zip(*times['bare pytest'], strict=True))
+    bare = times['bare pytest']
     for name, found in times.items():
-        wall, cpu = (median(each) for each in zip(*found, strict=True))
-        print(f'{name:<18} wall {wall:6.1f} ms  {wall / bare_wall:5.3f}x    cpu {cpu:6.1f} ms  {cpu / bare_cpu:5.3f}x')
+        cells = [
+            f'{label} {summary(found, column):6.1f} ms {summary(found, column) / summary(bare, column):5.3f}x'
+            for label, summary, column in COLUMNS
+        ]
+        print(f'{name:<18}', '   '.join(cells))
     for name in PLUGINS.keys() - subjects.keys():
         print(f'{name:<18} not installed')
 

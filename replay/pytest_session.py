@@ -29,6 +29,8 @@ MARKER = 'agent_run_replay'
 _TAKES = ('record', 'cassette')
 """What marker and configuration fixture take."""
 
+_EXPECTED = 'record and cassette by name; cassette is a path below the folder of cassettes, record one of '
+
 _RECORDED = pytest.StashKey[set[str]]()
 """Names of the cassettes that were recorded since pytest started: a second test of such a cassette replays it."""
 
@@ -213,11 +215,13 @@ def _wishes(item: pytest.Item, configured: Mapping[str, Any]) -> dict[str, Any]:
             raise _refused(f'{MARKER} does not take {name}', f'{name}={value!r}')
     if found.get('record', 'none') not in MODES:
         raise _refused(f'{found["record"]!r} is no record mode that exists', f'record={found["record"]!r}')
+    if not isinstance(found.get('cassette', ''), str):
+        raise _refused(f'{found["cassette"]!r} is no name of a cassette', f'cassette={found["cassette"]!r}')
     return found
 
 
 def _refused(headline: str, got: str) -> ReplayError:
-    return ReplayError(headline, expected=f'{", ".join(_TAKES)} by name; record is one of {", ".join(MODES)}', got=got)
+    return ReplayError(headline, expected=f'{_EXPECTED}{", ".join(MODES)}', got=got)
 
 
 def _owner(item: pytest.Item) -> str:

@@ -617,6 +617,7 @@ def test_nothing_is_recorded_in_ci_unless_it_is_allowed(
     result = project.run('--replay-record=once', *options)
     result.assert_outcomes(passed=int(recorded), failed=int(not recorded))
     assert bool(project.cassettes) == recorded
+    assert ('add --replay-record-in-ci' in result.stdout.str()) == (not recorded)
 
 
 # -- options
@@ -665,7 +666,10 @@ def test_the_command_line_wins_over_the_marker_and_the_marker_over_the_module(pr
     project.run('--replay-record=none').assert_outcomes(failed=2)
 
 
-@pytest.mark.parametrize(('marker', 'word'), [("tools='live'", 'tools'), ("'name'", 'name'), ("record='all'", 'all')])
+@pytest.mark.parametrize(
+    ('marker', 'word'),
+    [("tools='live'", 'tools'), ("'name'", 'name'), ("record='all'", 'all'), ('cassette=3', '3 is no name')],
+)
 def test_a_marker_that_nobody_takes_is_refused_by_name(marker: str, word: str, project: Project):
     project.tests(f'import pytest\n@pytest.mark.agent_run_replay({marker})\ndef test_a():\n    pass')
     result = project.run()
