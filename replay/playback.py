@@ -5,7 +5,7 @@ from typing import cast
 
 from .calls import calls_of, following, places, results_of
 from .canon import Json, JsonObject, dumps, own
-from .cassette import Node, Raised, Run
+from .cassette import Definition, Node, Raised, Run
 from .draft import TAKES_RESPONSE
 from .effects import Answered, Calls, Count, Counted, Effect, Ended, Failed, Finish, Outcome, Request
 from .match import (
@@ -32,6 +32,7 @@ class Playback:
         self.at = -1
         self._sent: list[JsonObject] = []  # what the model was sent last, as recorded
         self._fresh: list[JsonObject] = list(recorded.history)  # came since then
+        self._matched: tuple[Definition | None, Definition | None] = (None, None)  # that are known to be equal
 
     @property
     def unplayed(self) -> tuple[Node, ...]:
@@ -77,7 +78,11 @@ class Playback:
         found = self._compared_messages(effect, node)
         if node.definition is None:
             return found
+        if node.definition is self._matched[0] and effect.definition is self._matched[1]:
+            return found
         changed = match_definition(node.definition, effect.definition)
+        if changed is None:
+            self._matched = (node.definition, effect.definition)
         # Instructions stand in message and definition; the definition says best what happened.
         return changed if found is None or (changed is not None and changed.cause == 'instructions') else found
 

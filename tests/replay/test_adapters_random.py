@@ -1,6 +1,6 @@
 """Random scripts: whatever a run does, its recording replays to the same bytes and plays to them without its agent."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -34,7 +34,10 @@ SCRIPTS = st.lists(st.lists(PARTS, max_size=3), min_size=1, max_size=4)
 
 
 def part(item: Any, id: str) -> ModelResponsePart:
-    return ToolCallPart(item[0], item[1], id) if isinstance(item, tuple) else item
+    if not isinstance(item, tuple):
+        return item
+    name, args = cast('tuple[str, Any]', item)
+    return ToolCallPart(name, args, id)
 
 
 def agent_of(script: list[list[Any]], **options: Any) -> tuple[Agent[None, Any], list[str]]:

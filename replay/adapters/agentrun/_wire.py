@@ -111,17 +111,13 @@ class Definitions:
     def of(self, call: ModelCall, instructions: str | None) -> Definition:
         """Say what a call carries beside its messages."""
         found = call.parameters
-        # Definitions of tools are replaced and not changed, so the objects themselves tell whether they are the same.
+        # Each step has new definitions of its tools, equal ones as a rule; settings are often one dict that may change.
         tools = [*found.function_tools, None, *found.output_tools, None, *found.builtin_tools]
-        key: list[object] = [instructions, call.settings, found.output_mode, found.output_object, *tools]
-        if len(key) != len(self._key) or any(map(_is_other, key, self._key)):
+        key: list[object] = [instructions, dict(call.settings or {}), found.output_mode, found.output_object, *tools]
+        if key != self._key:
             self._key = key
             self._last = _definition(call, instructions)
         return self._last
-
-
-def _is_other(one: object, other: object) -> bool:
-    return one is not other
 
 
 def _definition(call: ModelCall, instructions: str | None) -> Definition:
