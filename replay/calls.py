@@ -5,9 +5,10 @@ A cassette says a tool's outcome once: in the part of the next request that carr
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, cast
 
-from .canon import JsonObject
+from .canon import Json, JsonObject
 from .cassette import Node, ToolResult
 
 _KIND_OF_PART = {'tool-return': 'return', 'retry-prompt': 'retry'}
@@ -60,15 +61,35 @@ def told(response: JsonObject | None, following: JsonObject | None) -> dict[int,
     return found
 
 
-def results_of(response: JsonObject | None, node: Node, following: JsonObject | None) -> dict[int, ToolResult]:
+def results_of(
+    response: JsonObject | None, node: Node, message: JsonObject | None, *, imported: bool = False
+) -> dict[int, ToolResult]:
     """All outcomes that are known of the calls of a response, by call index.
 
     Args:
         response: The response that made the calls.
         node: The `CallToolsNode` that ran them.
-        following: The message that was made next.
+        message: The message that was made next.
+        imported: Whether the run is an imported history, in which user content of tools stands in the message alone.
     """
-    return {**told(response, following), **node.results}
+    found = {**told(response, message), **node.results}
+    contents = [part['content'] for part in parts_of(message) if part['part_kind'] == 'user-prompt' and imported]
+    left = [index for index, result in sorted(found.items()) if result.kind == 'return']
+    for content in contents:
+        owner = next((index for index in left if _belongs(content, found[index])), next(iter(left), None))
+        if owner is None:
+            break  # more prompts than tools: the run's own
+        left = [index for index in left if index > owner]
+        found[owner] = replace(found[owner], user_content=content)
+    return found
+
+
+def arrivals(response: JsonObject | None, message: JsonObject | None) -> list[int]:
+    """Indexes of the answered calls of a response, in the order of the times that their answers carry."""
+    answers = [part for part in parts_of(message) if part['part_kind'] in _KIND_OF_PART]
+    where = places(calls_of(response), answers)
+    times = {place: cast('str', part['timestamp']) for place, part in zip(where, answers, strict=True) if place >= 0}
+    return sorted(sorted(times), key=times.__getitem__)
 
 
 def untold(
@@ -103,3 +124,11 @@ def following(nodes: Sequence[_HoldsRequest]) -> JsonObject | None:
 
 def _named_alike(one: JsonObject, other: JsonObject) -> bool:
     return one.get('tool_call_id') == other.get('tool_call_id') and one.get('tool_name') == other.get('tool_name')
+
+
+def _belongs(content: Json, result: ToolResult) -> bool:
+    """Whether user content holds the files that a return refers to by their identifiers."""
+    first = content[0] if isinstance(content, list) and content else None
+    name = first.removeprefix('This is file ').removesuffix(':') if isinstance(first, str) else None
+    returned = result.content if isinstance(result.content, list) else [result.content]
+    return name is not None and f'See file {name}' in returned

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from .calls import calls_of, following, places, results_of
+from .calls import arrivals, calls_of, following, places, results_of
 from .canon import Json, JsonObject, dumps, own
-from .cassette import Definition, Node, Raised, Run
+from .cassette import Definition, Node, Raised, Run, ToolResult
 from .draft import TAKES_RESPONSE
 from .effects import Answered, Calls, Count, Counted, Effect, Ended, Failed, Finish, Outcome, Request
 from .match import (
@@ -50,7 +50,7 @@ class Playback:
         node = self.recorded.nodes[self.at]
         match effect:
             case Calls():
-                return _played(effect, node, following(self.unplayed))
+                return self._played(effect, node)
             case Count():
                 outcome = None if node.counted is None else Counted(usage=node.counted)
             case _:
@@ -72,6 +72,28 @@ class Playback:
             Index of the node at which they differ first, and what differs; None if they are equal.
         """
         return _difference_at_end(self.recorded, finish)
+
+    def _played(self, effect: Calls, node: Node) -> Ended:
+        """The recorded batch in the indexes of the live one."""
+        imported = bool(self.recorded.facts.get('imported'))
+        message = following(self.unplayed)
+        results = results_of(effect.response, node, message, imported=imported)
+        index_of = {place: index for index, place in enumerate(places(calls_of(effect.response), effect.calls))}
+        finished = arrivals(effect.response, message) if imported else node.finished
+        if imported and self.unplayed and self.unplayed[0].kind == 'End':  # calls without an answer were put off
+            put_off = [place for place in sorted(index_of) if place not in results]
+            results |= {place: ToolResult(kind='external') for place in put_off}
+            finished = [*(finished or ()), *put_off]
+
+        def live(recorded: Sequence[int] | None) -> list[int]:
+            order = sorted(index_of) if recorded is None else recorded
+            return [index_of[place] for place in order if place in index_of]
+
+        return Ended(
+            started=live(node.started),
+            finished=live(finished),
+            results={index_of[place]: result for place, result in results.items() if place in index_of},
+        )
 
     def _compared(self, effect: Request, node: Node) -> Difference | None:
         """Compare a request with the recorded one, at the cost of what is new in it."""
@@ -131,22 +153,6 @@ def response_to(node: Node, later: Sequence[Node]) -> JsonObject | None:
     if node.then:
         return node.then[0]
     return later[0].message if later and later[0].kind in TAKES_RESPONSE and node.raised is None else None
-
-
-def _played(effect: Calls, node: Node, following: JsonObject | None) -> Ended:
-    """The recorded batch in the indexes of the live one."""
-    results = results_of(effect.response, node, following)
-    index_of = {place: index for index, place in enumerate(places(calls_of(effect.response), effect.calls))}
-
-    def live(recorded: Sequence[int] | None) -> list[int]:
-        order = sorted(index_of) if recorded is None else recorded
-        return [index_of[place] for place in order if place in index_of]
-
-    return Ended(
-        started=live(node.started),
-        finished=live(node.finished),
-        results={index_of[place]: result for place, result in results.items() if place in index_of},
-    )
 
 
 def _edited(messages: list[JsonObject], edit: JsonObject | None) -> list[JsonObject]:

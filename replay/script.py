@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from .calls import calls_of, following, parts_of, places, told
+from .calls import calls_of, following, parts_of
 from .canon import Json, JsonObject
-from .cassette import Node, Raised, Run, ToolResult
+from .cassette import Node, Raised, Run
 from .errors import NotSupported, Where
 
 _UNKNOWN = re.compile(r"Unknown tool name: '.*'\. Available tools: (?P<names>'.*')")
@@ -108,38 +108,6 @@ def instructions_of(run: Run, request: int) -> str | None:
     resumed = len(run.nodes) > 1 and run.nodes[1].kind == 'CallToolsNode'
     place = request - resumed
     return cast('str | None', asked[place]['instructions']) if 0 <= place < len(asked) else None
-
-
-def results_for(response: JsonObject, node: Node, later: Sequence[Node]) -> dict[int, ToolResult]:
-    """Outcomes of the calls of a response by call index, extra user content included.
-
-    Args:
-        response: As much of the response as tells its calls.
-        node: The recorded node that ran them.
-        later: The recorded nodes after it.
-    """
-    message = following(later)
-    found = {**told(response, message), **node.results}
-    contents = [part['content'] for part in parts_of(message) if part['part_kind'] == 'user-prompt']
-    returned = [index for index, result in sorted(found.items()) if result.kind == 'return']
-    for content in contents:
-        owner = next((index for index in returned if _belongs(content, found[index])), next(iter(returned), None))
-        if owner is None:
-            break
-        returned = [index for index in returned if index > owner]
-        result = found[owner]
-        found[owner] = ToolResult(kind='return', content=result.content, metadata=result.metadata, user_content=content)
-    return found
-
-
-def arrivals(response: JsonObject, later: Sequence[Node]) -> list[int]:
-    """Indexes of the answered calls of a response, in the order of the times that their answers carry."""
-    times: dict[int, str] = {}
-    answers = [part for part in parts_of(following(later)) if part['part_kind'] in {'tool-return', 'retry-prompt'}]
-    for place, part in zip(places(calls_of(response), answers), answers, strict=True):
-        if place >= 0:
-            times[place] = cast('str', part['timestamp'])
-    return sorted(sorted(times), key=times.__getitem__)
 
 
 def verdict_on_call(later: Sequence[Node], call_id: str) -> JsonObject | str | None:
@@ -304,11 +272,3 @@ def _ends_unanswered(run: Run) -> bool:
 
 def _error_of(run: Run) -> Raised | None:
     return run.nodes[-1].raised if run.nodes else None
-
-
-def _belongs(content: Json, result: ToolResult) -> bool:
-    """Whether user content holds the files that a return refers to by their identifiers."""
-    first = content[0] if isinstance(content, list) and content else None
-    name = first.removeprefix('This is file ').removesuffix(':') if isinstance(first, str) else None
-    returned = result.content if isinstance(result.content, list) else [result.content]
-    return name is not None and f'See file {name}' in returned

@@ -1,5 +1,7 @@
 """Runs of many kinds: what is recorded replays to the same bytes, without model and tools."""
 
+import dataclasses
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from agentrun.messages import (
     BinaryContent,
     ImageUrl,
     ModelMessage,
+    ModelMessagesTypeAdapter,
     ModelRequest,
     ModelResponse,
     ModelResponsePart,
@@ -24,9 +27,12 @@ from agentrun.messages import (
 from agentrun.models.function import FunctionModel
 from agentrun.tools import DeferredToolRequests, DeferredToolResults
 from agentrun.usage import RequestUsage, UsageLimits
-from replay import Diverged, Session, use_cassette
+from replay import Diverged, Session, canon, use_cassette
 from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.cassette import Raised
+from replay.errors import NotRestorable
+from replay.history import from_history
+from replay.store import Store
 
 pytestmark = pytest.mark.anyio
 
@@ -406,6 +412,151 @@ async def test_a_tool_that_now_rejects_its_recorded_arguments_does_so(tmp_path: 
 
     with pytest.raises(Diverged), use_cassette('run', dir=tmp_path):
         await scripted.agent.run('Look around!')
+
+
+async def test_an_error_in_counting_is_replayed(tmp_path: Path):
+    def failing() -> Scripted:
+        scripted = counting()
+
+        class Failing(FunctionModel):
+            async def count_tokens(
+                self, messages: Any, model_settings: Any, model_request_parameters: Any
+            ) -> RequestUsage:
+                raise ConnectionError('no counter')
+
+        scripted.agent.model = Failing(scripted.model)
+        return scripted
+
+    async def caught(scripted: Scripted) -> None:
+        with pytest.raises(ConnectionError, match='no counter'):
+            await counted(scripted)
+
+    await record(tmp_path, failing, caught)
+    await replay(tmp_path, failing, caught)
+
+
+async def test_a_response_that_json_cannot_hold_fails_the_recording(tmp_path: Path):
+    scripted = Scripted([TextPart('x', provider_details={'odd': object()})])
+    with pytest.raises(NotRestorable, match='a response of the model holds what JSON cannot'):
+        await record(tmp_path / 'none', lambda: scripted)
+
+
+async def test_a_message_that_json_cannot_hold_fails_the_recording(tmp_path: Path):
+    def metadata(scripted: Scripted) -> list[ModelMessage]:
+        return [ModelRequest(parts=[UserPromptPart('Hi')], metadata={'odd': object()}), ModelResponse(parts=[])]
+
+    async def run(scripted: Scripted) -> Any:
+        return await scripted.agent.run('Go on.', message_history=metadata(scripted))
+
+    with pytest.raises(NotRestorable, match='a message of the run holds what JSON cannot') as caught:
+        await record(tmp_path, looking, run)
+    assert caught.value.where.node == '1 ModelRequestNode'
+
+    async def later(scripted: Scripted) -> Any:
+        result = await scripted.agent.iter('Look around.').__aenter__()
+        async for _ in result:
+            pass
+        result.all_messages()[0].metadata = {'odd': object()}
+        from agentrun._effects import RunEnd
+
+        handler = result.ctx.deps.handler
+        assert handler is not None
+        handler.finished(RunEnd(messages=result.all_messages(), new_from=0, ended=True, error=None))
+
+    with pytest.raises(NotRestorable, match='a message of the run holds what JSON cannot'):
+        await record(tmp_path, looking, later)
+
+
+async def test_a_call_without_a_recorded_outcome_is_a_divergence(tmp_path: Path):
+    await record(tmp_path, looking)
+    store = Store(tmp_path)
+    cassette = store.read('run')
+    run = cassette.runs[0]
+    answers = run.nodes[3].message
+    assert answers is not None
+    broken = dataclasses.replace(run.nodes[3], message={**answers, 'parts': []})
+    nodes = (*run.nodes[:3], broken, *run.nodes[4:])
+    store.write('run', dataclasses.replace(cassette, runs=(dataclasses.replace(run, nodes=nodes),)))
+    with pytest.raises(Diverged) as caught:
+        await replay(tmp_path, looking)
+    divergence = caught.value.divergence
+    assert (divergence.cause, divergence.field, divergence.kind) == ('tool result', 'look', 'CallToolsNode')
+
+
+async def test_a_run_that_raises_earlier_than_recorded_says_where(tmp_path: Path):
+    await record(tmp_path, looking)
+    with pytest.raises(UsageLimitExceeded) as caught, use_cassette('run', dir=tmp_path):
+        await looking().agent.run('Look around.', usage_limits=UsageLimits(request_limit=1))
+    note = caught.value.__notes__[0]
+    assert '2 recorded nodes never played' in note
+    assert '<- raised here: UsageLimitExceeded' in note
+
+
+# -- histories of production
+
+
+def production() -> Scripted:
+    scripted = Scripted([call('show', 'a'), call('look', 'b', place='x'), call('show', 'c')], [TextPart('Done')])
+
+    @scripted.agent.tool_plain
+    def look(place: str) -> dict[str, Any]:
+        scripted.ran.append('look')
+        return {}
+
+    @scripted.agent.tool_plain
+    def show() -> str:
+        scripted.ran.append('show')
+        return ''
+
+    return scripted
+
+
+@pytest.mark.parametrize('name', ['user_content_of_tools', 'parallel_tools', 'history', 'request_sent_again'])
+async def test_an_agent_replays_a_history_that_was_imported(name: str, tmp_path: Path):
+    data = json.loads((Path(__file__).parent / 'data' / f'{name}.json').read_text(encoding='utf-8'))
+    imported = from_history(json.dumps(data), run='agent')
+    Store(tmp_path).write('run', imported.cassette)
+
+    async def run(scripted: Scripted) -> Any:
+        history = ModelMessagesTypeAdapter.validate_python(data['messages'][: data['new_from']])
+
+        @scripted.agent.tool_plain
+        async def count(upto: int) -> list[int]:
+            scripted.ran.append('count')
+            return []
+
+        @scripted.agent.instructions
+        def instructions() -> str:
+            return str(data['messages'][data['new_from']].get('instructions') or '')
+
+        prompt = None if name == 'request_sent_again' else 'Look around.'
+        return await scripted.agent.run(prompt, message_history=history or None)
+
+    again, _ = await replay(tmp_path, production, run)
+    assert json.loads(again.all_messages_json()) == data['messages']
+
+
+async def test_calls_of_an_imported_history_that_nobody_answered_are_put_off(tmp_path: Path):
+    path = Path(__file__).parent / 'data' / 'deferred.json'
+    Store(tmp_path).write('run', from_history(path.read_bytes(), run='agent').cassette)
+
+    def make() -> Scripted:
+        scripted = production()
+        scripted.agent = Agent(FunctionModel(scripted.model), name='agent', output_type=[str, DeferredToolRequests])
+
+        @scripted.agent.tool_plain
+        def look(place: str) -> str:
+            return place
+
+        @scripted.agent.tool_plain
+        def later() -> str:
+            raise CallDeferred
+
+        return scripted
+
+    again, _ = await replay(tmp_path, make)
+    assert [part.tool_name for part in again.output.calls] == ['later']
+    assert again.all_messages_json() == canon.dumps(json.loads(path.read_bytes())['messages'])
 
 
 # -- errors as outcomes

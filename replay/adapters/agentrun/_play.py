@@ -31,11 +31,11 @@ from replay.adapters.agentrun._wire import (
     restored_prompt,
     restored_response,
 )
-from replay.calls import calls_of, places
+from replay.calls import arrivals, calls_of, following, places, results_of
 from replay.canon import JsonObject
 from replay.cassette import Node, Raised, Run, ToolResult
 from replay.playback import response_to
-from replay.script import Script, arrivals, instructions_of, results_for, script_of, verdict_on_call, verdict_on_text
+from replay.script import Script, instructions_of, script_of, verdict_on_call, verdict_on_text
 
 
 async def play(run: Run) -> Played:
@@ -162,13 +162,15 @@ class _Player:
 
     async def call_tools(self, batch: ToolBatch, work: ToolWork) -> None:
         response = calls_of_response(self._response)
-        results = results_for(response, self._node, self._later)
-        places = _places(response, batch)
-        finished = self._node.finished or arrivals(response, self._later)
+        message = following(self._later)
+        imported = bool(self._run.facts.get('imported'))
+        results = results_of(response, self._node, message, imported=imported)
+        where = _places(response, batch)
+        finished = self._node.finished or (arrivals(response, message) if imported else sorted(where))
         order = {place: rank for rank, place in enumerate(finished)}
         failure: Raised | None = None
-        for index in sorted(range(len(places)), key=lambda index: order.get(places[index], len(order))):
-            result = results.get(places[index])
+        for index in sorted(range(len(where)), key=lambda index: order.get(where[index], len(order))):
+            result = results.get(where[index])
             failure = result.raised if result is not None and result.raised is not None else failure
             if result is None or result.raised is None:
                 work.arrived(index, work.check(index) or self._outcome(result, batch.calls[index].tool_name))

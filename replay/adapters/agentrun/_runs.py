@@ -99,7 +99,11 @@ class TapedRun:
     async def request(self, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
         """Answer a request from the recording, or ask the model and keep its answer as it came."""
         self._conductor.check_open()
-        answer = self._go_on(self._tape.begin(self._effect(call)))
+        try:
+            effect = self._effect(call)
+        except PydanticSerializationError as error:
+            raise self._unwritable('a message of the run', error) from error
+        answer = self._go_on(self._tape.begin(effect))
         if isinstance(answer, Do):
             self._conductor.went_live()
             try:
@@ -168,13 +172,10 @@ class TapedRun:
                 f'{what} holds what JSON cannot',
                 expected='what JSON can hold: text, numbers, truth values, lists, objects, and what dumps to them',
                 got=str(error),
-                where=Where(run=self._tape.name, node=f'{self._tape.at} {self._kind()}'),
+                where=Where(run=self._tape.name, node=f'{self._tape.at} {self._tape.kinds[-1]}'),
                 next=('return something else, or return text',),
             )
         )
-
-    def _kind(self) -> str:
-        return 'CallToolsNode' if self._response is not None else 'ModelRequestNode'
 
     def _effect(self, call: ModelCall) -> Request:
         """Write down what is new in a request; everything, if what the model was sent before no longer stands."""
@@ -225,6 +226,9 @@ class TapedRun:
                 work.arrived(index, work.check(index) or restored_outcome(result))
         if failure is not None:
             raise rebuilt(failure)
+        never = [call for index, call in enumerate(batch.calls) if index not in ended.finished]
+        if never:
+            raise self._lacks(never[0])
 
     def _lacks(self, call: ToolCallPart) -> ReplayError:
         difference = Difference(cause='tool result', field=call.tool_name, recorded=ABSENT, live='called')
