@@ -1,6 +1,6 @@
 """Models: what a run asks for responses."""
 
-from agentrun.models._base import Model, ModelRequestParameters
+from agentrun.models._base import Model, ModelRequestParameters, StreamedResponse
 from agentrun.models._infer import infer_model
 
-__all__ = ('Model', 'ModelRequestParameters', 'infer_model')
+__all__ = ('Model', 'ModelRequestParameters', 'StreamedResponse', 'infer_model')

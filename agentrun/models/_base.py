@@ -1,62 +1,27 @@
-"""What every model is, and what it is told about tools and output when it is asked."""
+"""What every model is."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import field, replace
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
-from agentrun._output import build_instructions
-from agentrun._records import lean_dataclass
+from agentrun._run_context import RunContext
 from agentrun.builtin_tools import AbstractBuiltinTool
 from agentrun.exceptions import UserError
 from agentrun.messages import ModelMessage, ModelRequest, ModelResponse
-from agentrun.output import OutputMode, OutputObjectDefinition
+from agentrun.models._parameters import ModelRequestParameters
+from agentrun.models._streamed import StreamedResponse
+from agentrun.output import OutputObjectDefinition
 from agentrun.profiles import DEFAULT_PROFILE, ModelProfile, ModelProfileSpec, SchemaTransformer
 from agentrun.settings import ModelSettings, merge_model_settings
 from agentrun.tools import ToolDefinition
 from agentrun.usage import RequestUsage
 
-__all__ = ('Model', 'ModelRequestParameters')
-
-
-@lean_dataclass(kw_only=True)
-class ModelRequestParameters:
-    """What a request offers the model and what it may answer with, beside messages and settings.
-
-    Fields and their order as in pydantic-ai 1.38.
-    """
-
-    function_tools: list[ToolDefinition] = field(default_factory=list[ToolDefinition])
-    """Tools whose results go back to the model."""
-    builtin_tools: list[AbstractBuiltinTool] = field(default_factory=list[AbstractBuiltinTool])
-    """Tools that the provider runs."""
-
-    output_mode: OutputMode = 'text'
-    """How the output is asked for."""
-    output_object: OutputObjectDefinition | None = None
-    """Schema of an output given as text (modes `native` and `prompted`)."""
-    output_tools: list[ToolDefinition] = field(default_factory=list[ToolDefinition])
-    """Tools whose arguments are the output."""
-    prompted_output_template: str | None = None
-    """Instructions around the schema in mode `prompted`; `{schema}` stands for it."""
-    allow_text_output: bool = True
-    """Whether plain text may end the run."""
-    allow_image_output: bool = False
-    """Whether an image may end the run."""
-
-    @cached_property
-    def tool_defs(self) -> dict[str, ToolDefinition]:
-        """Function tools and then output tools, by name."""
-        return {tool.name: tool for tool in (*self.function_tools, *self.output_tools)}
-
-    @cached_property
-    def prompted_output_instructions(self) -> str | None:
-        """The instructions that ask for the output object; None if nothing asks for one this way."""
-        if self.prompted_output_template and self.output_object:
-            return build_instructions(self.prompted_output_template, self.output_object)
-        return None
+__all__ = ('Model', 'ModelRequestParameters', 'StreamedResponse')
 
 
 class Model(ABC):
@@ -162,6 +127,32 @@ class Model(ABC):
             NotImplementedError: If this class of models cannot.
         """
         raise NotImplementedError(f'Token counting ahead of the request is not supported by {type(self).__name__}')
+
+    def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,
+    ) -> AbstractAsyncContextManager[StreamedResponse]:
+        """Ask the model and take its response as it comes. Subclasses that can do that override it.
+
+        An override may be an async generator function under `contextlib.asynccontextmanager`. Whoever enters the
+        context iterates the stream inside it and may leave before its end.
+
+        Args:
+            messages: As for `request`.
+            model_settings: As for `request`.
+            model_request_parameters: As for `request`.
+            run_context: Context of the run that asks; None outside of runs.
+
+        Returns:
+            A context manager; entering it makes the request, and gives the response when its first piece is there.
+
+        Raises:
+            NotImplementedError: If this class of models cannot.
+        """
+        raise NotImplementedError(f'Streamed requests not supported by this {type(self).__name__}')
 
     def customize_request_parameters(self, model_request_parameters: ModelRequestParameters) -> ModelRequestParameters:
         """Change the parameters to what the model understands; by default the profile's schema transformer is applied.

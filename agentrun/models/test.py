@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from typing import Any, Literal
+from datetime import date, datetime, timedelta
+from typing import Any, Literal, TypeAlias
 
 import pydantic_core
 
+from agentrun import _ambient
+from agentrun._records import full_repr, lean_dataclass
+from agentrun._run_context import RunContext
 from agentrun.builtin_tools import SUPPORTED_BUILTIN_TOOLS, AbstractBuiltinTool
 from agentrun.exceptions import UserError
 from agentrun.messages import (
     ModelMessage,
     ModelRequest,
     ModelResponse,
-    ModelResponsePart,
+    ModelResponseStreamEvent,
     RetryPromptPart,
     TextPart,
     ToolCallPart,
     ToolReturnPart,
 )
-from agentrun.models._base import Model, ModelRequestParameters
-from agentrun.models._estimate import UsageEstimate
+from agentrun.models._base import Model, ModelRequestParameters, StreamedResponse
+from agentrun.models._estimate import UsageEstimate, count_words, estimate_usage
+from agentrun.models._streamed import Opening, Ready
 from agentrun.profiles import ModelProfileSpec
 from agentrun.settings import ModelSettings
 from agentrun.tools import ToolDefinition
+from agentrun.usage import RequestUsage
 
-__all__ = ('TestModel',)
+__all__ = ('TestModel', 'TestStreamedResponse')
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,10 @@ class _AsToolCall:
     """The run is to end in a call of an output tool with these arguments; None: with generated ones."""
 
     args: Any
+
+
+_Answer: TypeAlias = list[TextPart | ToolCallPart]
+"""Parts of a response."""
 
 
 @dataclass(init=False)
@@ -127,19 +136,56 @@ class TestModel(Model):
         Raises:
             UserError: If built-in tools are on offer.
         """
-        _, params = self.prepare_request(model_settings, model_request_parameters)
-        self.last_model_request_parameters = params
-        if params.builtin_tools:
-            raise UserError('TestModel does not support built-in tools')
+        params = self._prepare(model_settings, model_request_parameters)
         response = ModelResponse(parts=self._answer(messages, params), model_name=self._model_name)
         response.usage = self._estimate.of(messages, response)
         return response
+
+    def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,  # noqa: ARG002, not every model has a use for it
+    ) -> Opening:
+        """Stream what `request` would answer: text word by word, each tool call at once.
+
+        Args:
+            messages: The conversation, oldest first. All of it is counted for the usage of each streamed request.
+            model_settings: Settings of agent and run.
+            model_request_parameters: Tools and output on offer; kept in `last_model_request_parameters`.
+            run_context: Not used.
+
+        Returns:
+            A context manager. Entering it raises UserError if built-in tools are on offer.
+        """
+
+        async def open_() -> StreamedResponse:
+            params = self._prepare(model_settings, model_request_parameters)
+            return TestStreamedResponse(
+                model_request_parameters=params,
+                _model_name=self._model_name,
+                _parts=self._answer(messages, params),
+                _messages=messages,
+                _provider_name=self._system,
+            )
+
+        return Opening(open_)
 
     def gen_tool_args(self, tool_def: ToolDefinition) -> Any:
         """Generate arguments for a tool from its schema and the seed."""
         return _Sample(tool_def.parameters_json_schema, self.seed).generate()
 
-    def _answer(self, messages: Sequence[ModelMessage], params: ModelRequestParameters) -> list[ModelResponsePart]:
+    def _prepare(
+        self, model_settings: ModelSettings | None, model_request_parameters: ModelRequestParameters
+    ) -> ModelRequestParameters:
+        _, params = self.prepare_request(model_settings, model_request_parameters)
+        self.last_model_request_parameters = params
+        if params.builtin_tools:
+            raise UserError('TestModel does not support built-in tools')
+        return params
+
+    def _answer(self, messages: Sequence[ModelMessage], params: ModelRequestParameters) -> _Answer:
         tools = self._tools_to_call(params)
         output = self._output(params)
         if tools and not any(isinstance(message, ModelResponse) for message in messages):
@@ -180,11 +226,9 @@ class TestModel(Model):
         tools: list[ToolDefinition],
         output_tools: list[ToolDefinition],
         output: _AsText | _AsToolCall,
-    ) -> list[ModelResponsePart]:
+    ) -> _Answer:
         """Call again what asked for it. Function tools get a generated id, output tools keep theirs, as in 1.38."""
-        parts: list[ModelResponsePart] = [
-            ToolCallPart(tool.name, self.gen_tool_args(tool)) for tool in tools if tool.name in names
-        ]
+        parts: _Answer = [ToolCallPart(tool.name, self.gen_tool_args(tool)) for tool in tools if tool.name in names]
         args = output.args if isinstance(output, _AsToolCall) else None
         parts.extend(
             _call(tool, self.gen_tool_args(tool) if args is None else args)
@@ -192,6 +236,69 @@ class TestModel(Model):
             if tool.name in names
         )
         return parts
+
+
+@lean_dataclass(show=full_repr)
+class TestStreamedResponse(StreamedResponse):
+    """What a `TestModel` streams.
+
+    Its usage begins with an estimate of all messages; streamed text is added to it, tool calls are not, as in
+    pydantic-ai 1.38.
+    """
+
+    __test__ = False  # its name looks like a test to pytest
+
+    _model_name: str
+    _parts: _Answer
+    _messages: list[ModelMessage] = field(repr=False)
+    _provider_name: str
+    _timestamp: datetime = field(default_factory=_ambient.now, init=False)
+
+    def __post_init__(self) -> None:
+        self._usage = estimate_usage(self._messages)
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model."""
+        return self._model_name
+
+    @property
+    def provider_name(self) -> str:
+        """Always `'test'`; responses that are not streamed name no provider, as in pydantic-ai 1.38."""
+        return self._provider_name
+
+    @property
+    def provider_url(self) -> None:
+        """Always None."""
+
+    @property
+    def timestamp(self) -> datetime:
+        """When the request was made."""
+        return self._timestamp
+
+    def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
+        return Ready(self._events())
+
+    def _events(self) -> Iterator[ModelResponseStreamEvent]:
+        """Take in a piece for each event that is asked for, so that `get` shows no more than was told."""
+        for place, part in enumerate(self._parts):
+            if isinstance(part, ToolCallPart):
+                yield self._parts_manager.handle_tool_call_part(
+                    vendor_part_id=place, tool_name=part.tool_name, args=part.args, tool_call_id=part.tool_call_id
+                )
+                continue
+            for piece in ('', *_pieces(part.content)):
+                self._usage = self._usage + RequestUsage(output_tokens=count_words(piece))
+                yield from self._parts_manager.handle_text_delta(vendor_part_id=place, content=piece)
+
+
+def _pieces(text: str) -> list[str]:
+    """Cut a text after each blank, or in the middle if it has none and is longer than two characters."""
+    *words, last = text.split(' ')
+    if not words and len(text) > 2:
+        middle = len(text) // 2
+        return [text[:middle], text[middle:]]
+    return [*(f'{word} ' for word in words), last]
 
 
 def _call(tool: ToolDefinition, args: Any) -> ToolCallPart:
