@@ -1,6 +1,7 @@
 """Texts of the session's report, as FORMAT of the project's design shows them."""
 
 from dataclasses import replace
+from shlex import quote
 
 import pytest
 
