@@ -76,7 +76,9 @@ def return_parts(
     """
     value, metadata = returned.value, None
     user_content: str | Sequence[UserContent] | None
-    if isinstance(value, ToolReturn):
+    if type(value) in _PLAIN:
+        content, user_content = value, None
+    elif isinstance(value, ToolReturn):
         content, user_content, metadata = value.return_value, value.content, value.metadata
         _refuse_files(call.tool_name, content)
     elif isinstance(value, list):
@@ -85,6 +87,10 @@ def return_parts(
         (content,), user_content = _divide(call.tool_name, [value])
     part = ToolReturnPart(tool_name=call.tool_name, tool_call_id=call.tool_call_id, content=content, metadata=metadata)
     return part, user_content or None
+
+
+_PLAIN = frozenset({str, int, float, bool, dict, type(None)})
+"""Types of values that hold no file to be divided off; told at a glance, for nearly every return is of one."""
 
 
 def _divide(tool_name: str, values: list[Any]) -> tuple[list[Any], list[UserContent]]:

@@ -7,9 +7,9 @@ and closed here.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from agentrun._core._state import GraphAgentDeps
 from agentrun._core._turn import (
@@ -159,24 +159,55 @@ async def _side_by_side(work: Callable[[int], Awaitable[None]], count: int) -> N
     failures: list[BaseException] = []
     cancelled = anyio.get_cancelled_exc_class()
 
-    async def one(index: int, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        task_status.started()
+    async def one(index: int, end_all: Callable[[], object]) -> None:
         try:
             await work(index)
-        except (cancelled, GeneratorExit):
+        except GeneratorExit:
             raise
-        except BaseException as error:  # noqa: BLE001, raised again below
+        except BaseException as error:
             failures.append(error)
-            group.cancel_scope.cancel()
+            end_all()
+            if isinstance(error, cancelled):
+                raise
+
+    if cancelled.__module__.startswith('asyncio'):
+        await _in_tasks(one, count)
+    else:
+        await _in_nursery(one, count)
+    if failures:
+        raise failures[0]
+
+
+_One: TypeAlias = 'Callable[[int, Callable[[], object]], Coroutine[Any, Any, None]]'
+
+
+async def _in_tasks(one: _One, count: int) -> None:
+    """Use asyncio's own group, which starts tasks in order at a fifth of what anyio's costs."""
+    import asyncio
+
+    tasks: list[asyncio.Task[None]] = []
+
+    def end_all() -> None:
+        current = asyncio.current_task()
+        for task in tasks:
+            if task is not current:
+                task.cancel()
+
+    async with asyncio.TaskGroup() as group:
+        tasks.extend(group.create_task(one(index, end_all)) for index in range(count))
+
+
+async def _in_nursery(one: _One, count: int) -> None:
+    """Let each task begin before the next is made: trio begins tasks in random order."""
+    import anyio
+
+    async def begin(index: int, *, task_status: TaskStatus[None]) -> None:
+        task_status.started()
+        await one(index, group.cancel_scope.cancel)
 
     async with anyio.create_task_group() as group:
         for index in range(count):
-            if cancelled.__module__.startswith('trio'):  # where new tasks begin in random order
-                await group.start(one, index)
-            else:
-                group.start_soon(one, index)
-    if failures:
-        raise failures[0]
+            await group.start(begin, index)
 
 
 def _settled(manager: ToolManager[Any], call: ToolCallPart, outcome: ToolOutcome) -> Settled:

@@ -200,6 +200,10 @@ Outcome: TypeAlias = Accepted | Rejected | Failed | BatchDone
 """The answer to a move."""
 
 
+_PUT_OFF: tuple[Literal['external'], Literal['unapproved']] = ('external', 'unapproved')
+"""Kinds of tools that somebody else answers for, in the order of their parts."""
+
+
 class At(Enum):
     """Where a turn is: what it waits for."""
 
@@ -330,11 +334,14 @@ class Turn:
         return AskAgain([])
 
     def _read_calls(self, calls: list[ToolCallPart]) -> Move:
+        found = self._calls
         for call in calls:
             tool = self._tool_of(call.tool_name)
-            self._calls.setdefault('unknown' if tool is None else tool.kind, []).append(call)
-        self._outputs = iter(self._of_kind('output'))
-        return self._next_output_tool()
+            found.setdefault('unknown' if tool is None else tool.kind, []).append(call)
+        if 'output' in found:
+            self._outputs = iter(found['output'])
+            return self._next_output_tool()
+        return self._run_tools()
 
     # Text
 
@@ -426,8 +433,9 @@ class Turn:
 
     def _close(self, deferred: list[tuple[ToolCallPart, ToolDeferred]]) -> Move:
         if self._answers is None:
-            left = [(call, ToolDeferred('external')) for call in self._of_kind('external')]
-            left += [(call, ToolDeferred('unapproved')) for call in self._of_kind('unapproved')]
+            left: list[tuple[ToolCallPart, ToolDeferred]] = []
+            for kind in _PUT_OFF:
+                left += [(call, ToolDeferred(kind)) for call in self._calls.get(kind, ())]
             if self._final is None:
                 deferred = deferred + left
             elif not isinstance(self._final.output, DeferredToolRequests):

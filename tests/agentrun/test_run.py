@@ -419,3 +419,40 @@ async def test_a_tool_result_that_json_cannot_hold_fails_when_the_messages_are_d
         result.all_messages_json()
     (note,) = raised.value.__notes__
     assert note.startswith("Message 2: the tool 'odd' returned <object object at ")
+
+
+async def test_a_tool_that_gives_itself_up_gives_the_run_up():
+    cancelled = anyio.get_cancelled_exc_class()
+    if not cancelled.__module__.startswith('asyncio'):
+        pytest.skip('trio raises its own cancellations only')
+
+    async def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[ToolCallPart('give_up', {}), ToolCallPart('give_up', {})])
+
+    agent = Agent(FunctionModel(script))
+
+    @agent.tool_plain
+    async def give_up() -> None:
+        raise cancelled
+
+    with pytest.raises(cancelled):
+        await agent.run('go')
+
+
+async def test_tools_with_timeouts_of_their_own_run_side_by_side():
+    async def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if len(messages) > 1:
+            return ModelResponse(parts=[TextPart('done')])
+        return ModelResponse(parts=[ToolCallPart('nap', {}, tool_call_id=str(n)) for n in range(3)])
+
+    agent = Agent(FunctionModel(script), tool_timeout=5)
+
+    @agent.tool_plain
+    async def nap() -> bool:
+        with anyio.move_on_after(0.01) as scope:
+            await anyio.sleep(1)
+        return scope.cancelled_caught
+
+    result = await agent.run('go')
+    returns = result.all_messages()[2].parts
+    assert [part.content for part in returns if isinstance(part, ToolReturnPart)] == [True] * 3
