@@ -1,7 +1,6 @@
 """Texts of the session's report, as FORMAT of the project's design shows them."""
 
 from dataclasses import replace
-from shlex import quote
 
 import pytest
 
