@@ -41,7 +41,7 @@ def _put(lines: list[str], head: str, value: Json, *, depth: int, last: bool) ->
     indent = _STEP * depth
     tail = '' if last else ','
     room = WIDTH - len(indent) - len(head) - len(tail)
-    if _one_line(value, room):
+    if depth and _one_line(value, room):  # the document itself never: its seal has a line of its own
         lines.append(f'{indent}{head}{spaced(value)}{tail}')
         return
     if isinstance(value, dict):

@@ -190,6 +190,12 @@ def changed(cassette: Cassette, old: str, new: str) -> str:
     return sealed(text.replace(old, new))
 
 
+def test_a_cassette_without_runs_has_its_seal_on_a_line_of_its_own_too():
+    text = dumps(Cassette())
+    assert text.splitlines()[-2].startswith('  "seal": ')
+    assert loads(text) == Cassette()
+
+
 def test_a_cassette_reads_as_the_format_says():
     text = dumps(WHOLE)
     assert text == f'{TEXT}  "seal": "{seal_of(TEXT)}"\n}}\n'
