@@ -8,7 +8,7 @@ or when a run ends: all that has to come from the core that plays, or a check wo
 import re
 from ast import literal_eval
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from .calls import calls_of, following, parts_of
@@ -94,7 +94,7 @@ def script_of(run: Run) -> Script:
         allows_deferred=_ends_unanswered(run),
         end_strategy=cast('str', run.facts.get('end_strategy', 'early')),
         streamed_end=any(node.kind == 'SetFinalResult' for node in run.nodes),
-        limits=limits_of(_error_of(run)),
+        limits=_limits(run),
     )
 
 
@@ -131,6 +131,19 @@ def verdict_on_text(later: Sequence[Node]) -> JsonObject | str | None:
     if answer is not None:
         return answer
     return None if parts_of(later[0].message) else 'an earlier text that was no output'
+
+
+def _limits(run: Run) -> Limits:
+    """Limits that the error names; if an output tool had no try left beside another one, the tries that it had."""
+    limits = limits_of(run.nodes[-1].raised if run.nodes else None)
+    tries = 0
+    for message in run.new_messages:
+        parts = parts_of(message)
+        if any(part.get('content') == _FAILED for part in parts):
+            return replace(limits, output_retries=tries)
+        if message['kind'] == 'request':
+            tries = tries + 1 if any(part['part_kind'] == 'retry-prompt' for part in parts) else 0
+    return limits
 
 
 def limits_of(raised: Raised | None) -> Limits:
@@ -268,7 +281,3 @@ def _ends_unanswered(run: Run) -> bool:
     final = any(part.get('content') == _FINAL for part in closing)
     open_calls = [call for call in calls_of(taken[-1] if taken else None) if call['tool_call_id'] not in answered]
     return bool(open_calls) and not final
-
-
-def _error_of(run: Run) -> Raised | None:
-    return run.nodes[-1].raised if run.nodes else None

@@ -26,8 +26,9 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.profiles import ModelProfile
-from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults
+from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDenied
 from pydantic_ai.usage import RequestUsage
+from pydantic_core import to_jsonable_python
 
 FOLDER = Path(__file__).parent / 'data'
 
@@ -133,6 +134,40 @@ CASES: dict[str, Callable[[], tuple[Agent[None, Any], dict[str, Any]]]] = {
         ),
         {},
     ),
+    'output tool failed beside another': lambda: (
+        Agent(
+            model([final('a', **ROME), final('b', name='Rome', size='big')]),
+            retries=0,
+            output_type=City,
+            end_strategy='exhaustive',
+        ),
+        {},
+    ),
+    'output tool failed again': lambda: (
+        Agent(
+            model([final('a', name='Rome')], [final('b', **ROME), final('c', name='Rome', size='big')]),
+            output_type=City,
+            end_strategy='exhaustive',
+        ),
+        {},
+    ),
+    'approvals': lambda: (
+        guarded(),
+        {
+            'user_prompt': None,
+            'message_history': [
+                HISTORY[0],
+                ModelResponse(
+                    parts=[call('act', 'a'), call('act', 'b'), call('act', 'c')],
+                    model_name='scripted',
+                    run_id='earlier',
+                ),
+            ],
+            'deferred_tool_results': DeferredToolResults(
+                approvals={'a': True, 'b': ToolDenied('Not now.'), 'c': ToolApproved(override_args={})}
+            ),
+        },
+    ),
     'text where a tool is due': lambda: (agent(say('Rome'), [final('a', **ROME)], output_type=City), {}),
     'native output rejected': lambda: (
         agent(say('{"name": "Rome"}'), say('{"name": "Rome", "size": 3}'), output_type=NativeOutput(City)),
@@ -218,6 +253,16 @@ def deferring() -> Agent[None, Any]:
     return made
 
 
+def guarded() -> Agent[None, Any]:
+    made = agent(say('Done'), output_type=[str, DeferredToolRequests])
+
+    @made.tool_plain(requires_approval=True)
+    def act() -> str:
+        return 'acted'
+
+    return made
+
+
 def failing() -> Agent[None, Any]:
     made = agent([call('look', 'a', place='x'), call('break_it', 'b')])
 
@@ -266,7 +311,7 @@ def history_of(make: Callable[[], tuple[Agent[None, Any], dict[str, Any]]]) -> d
         'output_tool': tool,
         'end_strategy': made.end_strategy,
         'error': error,
-        'deferred_tool_results': deferred and {'calls': deferred.calls, 'approvals': deferred.approvals},
+        'deferred_tool_results': deferred and to_jsonable_python(deferred),
     }
     return {
         'messages': json.loads(run.all_messages_json()),
@@ -276,5 +321,7 @@ def history_of(make: Callable[[], tuple[Agent[None, Any], dict[str, Any]]]) -> d
 
 if __name__ == '__main__':
     for name, make in CASES.items():
-        text = json.dumps(history_of(make), indent=1, ensure_ascii=False)
-        (FOLDER / f'{name.replace(", ", "_").replace(" ", "_")}.json').write_text(f'{text}\n', encoding='utf-8')
+        path = FOLDER / f'{name.replace(", ", "_").replace(" ", "_")}.json'
+        if not path.exists():  # times and ids change with every run, so what is there stays
+            text = json.dumps(history_of(make), indent=1, ensure_ascii=False)
+            path.write_text(f'{text}\n', encoding='utf-8')

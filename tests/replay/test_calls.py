@@ -1,4 +1,4 @@
-from replay.calls import calls_of, following, parts_of, places, results_of, told, untold
+from replay.calls import arrivals, calls_of, following, parts_of, places, results_of, told, untold
 from replay.cassette import Node, ToolResult
 from tests.replay.wire import answered, asked, call, retry, returned, text, user
 
@@ -29,6 +29,24 @@ def test_what_the_next_request_does_not_tell_is_kept():
     results = {1: deferred, 0: ToolResult(kind='return', content=5)}
     assert untold(RESPONSE, request, results) == {1: deferred}
     assert results_of(RESPONSE, Node(kind='CallToolsNode', results={1: deferred}), request) == results
+
+
+def test_user_content_of_an_imported_run_goes_to_the_tool_whose_file_it_holds():
+    request = asked(returned('See file 1'), returned('See file 2', 'jump', 'c2'), user(['This is file 2:', 'x']))
+    found = results_of(RESPONSE, Node(kind='CallToolsNode'), request, imported=True)
+    assert [result.user_content for result in found.values()] == [None, ['This is file 2:', 'x']]
+    assert results_of(RESPONSE, Node(kind='CallToolsNode'), request)[1].user_content is None
+
+
+def test_more_prompts_than_tools_are_the_runs_own():
+    request = asked(returned(5), user('a'), user('b'))
+    found = results_of(answered(call()), Node(kind='CallToolsNode'), request, imported=True)
+    assert found[0].user_content == 'a'
+
+
+def test_answers_are_ordered_by_their_times():
+    late, early = {**returned(1), 'timestamp': '2'}, {**returned(2, 'jump', 'c2'), 'timestamp': '1'}
+    assert arrivals(RESPONSE, asked(late, early, returned(3, 'other', 'c9'))) == [1, 0]
 
 
 def test_equal_calls_get_their_answers_in_order():

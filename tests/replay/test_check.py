@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import to_thread
 
 from agentrun import Agent
 from agentrun.exceptions import ModelHTTPError, UnexpectedModelBehavior
@@ -18,8 +19,10 @@ from replay.cassette import Cassette, Definition, Node, Raised, Run
 from replay.check import Checked, check_cassette, check_run
 from replay.script import Limits, instructions_of, limits_of, script_of
 from tests.replay.mutations import MUTATIONS, History, history_of, imported, missed
-from tests.replay.test_adapters_agentrun import FAILURES, SCENARIOS
+from tests.replay.test_adapters_agentrun import FAILURES, SCENARIOS, counted, counting
 from tests.replay.wire import answered, asked, call, retry, returned, text, user
+
+pytestmark = pytest.mark.anyio
 
 FILES = sorted((Path(__file__).parent / 'data').glob('*.json'))
 
@@ -72,6 +75,40 @@ def read(folder: Path) -> Cassette:
     return Cassette(runs=session.recorded_runs)
 
 
+async def test_counted_tokens_are_given_to_the_run(tmp_path: Path):
+    with use_cassette('run', dir=tmp_path, record='once'):
+        await counted(counting())
+    assert read(tmp_path).runs[0].nodes[1].counted is not None
+    assert await to_thread.run_sync(check_cassette, read(tmp_path)) == [Checked(run='agent', verdict='exact')]
+
+
+def test_an_output_validator_that_broke_breaks_again(tmp_path: Path):
+    scripted = SCENARIOS['text']()
+
+    @scripted.agent.output_validator
+    def check(output: str) -> str:
+        raise LookupError('no such output')
+
+    with use_cassette('run', dir=tmp_path, record='once'), suppress(LookupError):
+        scripted.agent.run_sync('Look around.')
+    assert [checked.verdict for checked in check_cassette(read(tmp_path))] == ['exact']
+
+
+def test_a_stream_that_text_ended_is_played_without_a_node_for_its_response():
+    history = own(Path(__file__).parent / 'data' / 'text.json')
+    run = imported(replace(history, facts={**history.facts, 'entry': 'run_stream'}))
+    assert [node.kind for node in run.nodes][-2:] == ['SetFinalResult', 'End']
+    assert check_run(run).verdict == 'exact'
+
+
+def test_system_prompts_behind_a_history_are_found():
+    run = imported(own(Path(__file__).parent / 'data' / 'text.json'))
+    earlier = {**asked(run_id='earlier'), 'timestamp': '2000-01-01T00:00:00Z'}
+    divergence = check_run(replace(run, history=(earlier,))).divergence
+    assert divergence is not None
+    assert (divergence.cause, divergence.place) == ('system prompt', '1 ModelRequestNode')
+
+
 def test_a_run_whose_history_its_code_changed_is_refused_by_name(tmp_path: Path):
     with use_cassette('run', dir=tmp_path, record='once'):
         SCENARIOS['a history processor']().agent.run_sync('Look around.')
@@ -114,7 +151,7 @@ END = Node(kind='End')
 
 def test_recorded_definitions_tell_tools_and_output():
     output: JsonObject = {'mode': 'tool', 'tools': {'done': {}}, 'allow_text': True, 'allow_image': True}
-    known = Definition(tools={'look': {}, 'jump': {}}, output=output)  # type: ignore[arg-type]
+    known = Definition(tools={'look': {}, 'jump': {}}, output=output)
     script = script_of(run_of(request(user(), definition=known), response(call('hop')), END))
     assert (script.function_tools, script.output_tools) == (('look', 'jump'), ('done',))
     assert (script.mode, script.allows_text, script.allows_image) == ('tool', True, True)

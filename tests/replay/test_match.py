@@ -98,30 +98,30 @@ BA: dict[str, JsonObject] = {'b': {}, 'a': {}}
 TOOL: JsonObject = {'description': 'Looks.', 'parameters': {'type': 'object', 'required': ['a']}}
 
 
-@pytest.mark.parametrize(
-    ('recorded', 'live', 'expected'),
-    [
-        (Definition(instructions='a'), Definition(instructions='b'), ('instructions', 'instructions', 'a', 'b')),
-        (Definition(tools={'a': TOOL}), Definition(), ('tool set', 'tools', ['a'], [])),
-        (
-            Definition(tools={'a': {}, 'b': {}}),
-            Definition(tools={'b': {}, 'a': {}}),
-            ('tool set', 'tools', ['a', 'b'], ['b', 'a']),
-        ),
-        (
-            Definition(tools={'a': TOOL}),
-            Definition(tools={'a': {**TOOL, 'parameters': {'type': 'object', 'required': []}}}),
-            ('tool schema', 'tools.a.parameters.required[0]', 'a', ABSENT),
-        ),
-        (
-            Definition(builtin_tools=({'kind': 'a'},)),
-            Definition(builtin_tools=({'kind': 'b'},)),
-            ('builtin tools', 'builtin_tools[0].kind', 'a', 'b'),
-        ),
-        (Definition(output={'mode': 'tool'}), Definition(), ('output', 'output', {'mode': 'tool'}, None)),
-        (Definition(settings={'seed': 1}), Definition(settings={'seed': 2}), ('settings', 'settings.seed', 1, 2)),
-    ],
-)
+CHANGED_DEFINITIONS: list[tuple[Definition, Definition, tuple[Any, ...]]] = [
+    (Definition(instructions='a'), Definition(instructions='b'), ('instructions', 'instructions', 'a', 'b')),
+    (Definition(tools={'a': TOOL}), Definition(), ('tool set', 'tools', ['a'], [])),
+    (
+        Definition(tools={'a': {}, 'b': {}}),
+        Definition(tools={'b': {}, 'a': {}}),
+        ('tool set', 'tools', ['a', 'b'], ['b', 'a']),
+    ),
+    (
+        Definition(tools={'a': TOOL}),
+        Definition(tools={'a': {**TOOL, 'parameters': {'type': 'object', 'required': []}}}),
+        ('tool schema', 'tools.a.parameters.required[0]', 'a', ABSENT),
+    ),
+    (
+        Definition(builtin_tools=({'kind': 'a'},)),
+        Definition(builtin_tools=({'kind': 'b'},)),
+        ('builtin tools', 'builtin_tools[0].kind', 'a', 'b'),
+    ),
+    (Definition(output={'mode': 'tool'}), Definition(), ('output', 'output', {'mode': 'tool'}, None)),
+    (Definition(settings={'seed': 1}), Definition(settings={'seed': 2}), ('settings', 'settings.seed', 1, 2)),
+]
+
+
+@pytest.mark.parametrize(('recorded', 'live', 'expected'), CHANGED_DEFINITIONS)
 def test_a_difference_between_two_definitions_is_classified(recorded: Any, live: Any, expected: Any):
     difference = match_definition(recorded, live)
     assert difference is not None

@@ -16,7 +16,7 @@ from agentrun import Agent
 from agentrun.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from agentrun.models.function import AgentInfo, FunctionModel
 from replay import Diverged, ReplayError, Session, Unplayed, use_cassette
-from replay.errors import CassetteNotFound, NotRestorable
+from replay.errors import CassetteNotFound, NotRestorable, StoreFailed
 from replay.verdicts import RunLacking, RunUnfinished, SessionAmbiguous, SessionClosed
 
 pytestmark = pytest.mark.anyio
@@ -347,6 +347,12 @@ def test_a_session_can_be_bound_to_a_context_of_its_own(folder: Path):
     inner.close()
     assert outer.written == folder / 'a.json'
     assert inner.written is None
+
+
+async def test_a_recording_that_the_disk_refuses_is_a_problem(folder: Path):
+    folder.write_text('a file where the folder should be')
+    with pytest.raises(StoreFailed), use_cassette('trip', dir=folder, record='once'):
+        await Trip().agent.run('Weather?')
 
 
 def test_a_session_can_be_opened_once(folder: Path):
