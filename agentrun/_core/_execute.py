@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from agentrun._core._state import GraphAgentDeps
-from agentrun._core._turn import (
+from agentrun._core._moves import (
     Accepted,
     Asked,
     BatchDone,
@@ -24,6 +23,7 @@ from agentrun._core._turn import (
     UseOutputTool,
     UseText,
 )
+from agentrun._core._state import GraphAgentDeps
 from agentrun._effects import ToolBatch
 from agentrun._outcomes import ToolDeferred, ToolOutcome, ToolRetried, ToolReturned, return_parts
 from agentrun._output import BaseOutputProcessor

@@ -14,6 +14,7 @@ from agentrun import _ambient
 from agentrun._callables import call_function, is_async_callable
 from agentrun._core._execute import carry_out
 from agentrun._core._history import merged
+from agentrun._core._moves import AskAgain, Finish
 from agentrun._core._prompts import SystemPromptRunner
 from agentrun._core._state import (
     GraphAgentDeps,
@@ -21,7 +22,7 @@ from agentrun._core._state import (
     run_context_of,
     take_captured_messages,
 )
-from agentrun._core._turn import AskAgain, Finish, Turn
+from agentrun._core._turn import Turn
 from agentrun._effects import ModelCall, RunHandler
 from agentrun._function_schema import takes_run_context
 from agentrun._records import full_repr, lean_dataclass

@@ -5,11 +5,9 @@ from typing import Any, cast
 
 import pytest
 
-from agentrun._core._state import EndStrategy, GraphAgentState
-from agentrun._core._turn import (
+from agentrun._core._moves import (
     Accepted,
     AskAgain,
-    At,
     BatchDone,
     Failed,
     Finish,
@@ -17,10 +15,11 @@ from agentrun._core._turn import (
     Outcome,
     Rejected,
     RunBatch,
-    Turn,
     UseOutputTool,
     UseText,
 )
+from agentrun._core._state import EndStrategy, GraphAgentState
+from agentrun._core._turn import At, Turn
 from agentrun._outcomes import ToolDeferred
 from agentrun.exceptions import ToolRetryError, UnexpectedModelBehavior, UsageLimitExceeded, UserError
 from agentrun.messages import (
