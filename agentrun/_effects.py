@@ -25,7 +25,7 @@ from .messages import ModelMessage, ModelResponse, ToolCallPart, UserContent
 from .models._base import Model, ModelRequestParameters
 from .settings import ModelSettings
 from .tools import DeferredToolResults
-from .usage import RequestUsage
+from .usage import RequestUsage, RunUsage
 
 __all__ = (
     'Handler',
@@ -54,6 +54,8 @@ class RunStart:
     """Results and approvals handed to the run for calls of its history."""
     end_strategy: str
     """`'early'` or `'exhaustive'`."""
+    usage: RunUsage
+    """What the run counts into; the same object as another run's where the caller handed that one's usage on."""
 
 
 @lean_dataclass(kw_only=True, show=full_repr)

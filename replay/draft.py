@@ -92,7 +92,7 @@ class Draft:
         """
         messages = cast('list[JsonObject]', own(finish.messages))
         history, new = messages[: finish.new_from], messages[finish.new_from :]
-        noted: JsonObject = dict(facts)
+        noted: JsonObject = {**facts, **finish.facts}
         if not _placed(self._nodes, history, new):
             noted.update(messages=cast('Json', messages), new_from=finish.new_from)
             history = (self._first or history)[:-1]

@@ -4,10 +4,10 @@ These are the wire forms: an adapter translates between them and the objects of 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from .canon import JsonObject
+from .canon import Json, JsonObject
 from .cassette import Definition, Raised, ToolResult
 from .match import Divergence
 
@@ -115,3 +115,5 @@ class Finish:
     """Index of the first new one."""
     raised: Raised | None = None
     """The error that ended it."""
+    facts: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """Facts of the run that are known only now."""

@@ -1,6 +1,6 @@
 """A recorded run while it is being replayed: what is compared with it, and the outcomes that it gives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from .calls import arrivals, calls_of, following, places, results_of
@@ -132,6 +132,22 @@ def all_messages(run: Run) -> list[JsonObject]:
 def new_from(run: Run) -> int:
     """Index of the first new message of a run among all of them."""
     return cast('int', run.facts.get('new_from', len(run.history)))
+
+
+def counted_runs(runs: Sequence[Run], parent: str, call: int | None = None) -> Iterator[Run]:
+    """The runs that counted into the usage of the run that started them, and those that counted into theirs.
+
+    Args:
+        runs: All recorded runs.
+        parent: Name of the run that started them.
+        call: Number of its tool call that did; None: any.
+    """
+    for run in runs:
+        fact = cast('JsonObject', run.facts.get('counted_in', {}))
+        place = run.name.rpartition('/')[0]  # of the tool; the run that called it stands before that
+        if fact and place.rpartition('/')[0] == parent and (call is None or call == fact['call']):
+            yield run
+            yield from counted_runs(runs, run.name)
 
 
 def _parsed(messages: Sequence[bytes]) -> list[JsonObject]:

@@ -9,7 +9,7 @@ Whatever a session finds wrong is kept in `problems`, whoever catches the error 
 """
 
 import atexit
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from .cassette import Cassette, Node, Run
 from .errors import NotRestorable, ReplayError
 from .match import Divergence, match_messages
 from .names import run_name
+from .playback import counted_runs
 from .store import Store
 from .tape import MODES, Action, Found, Mode, Tape
 from .verdicts import RunUnfinished, SessionAmbiguous, Texts
@@ -401,8 +402,9 @@ class _SessionRun(RunConductor):
     def went_live(self) -> None:
         self._session.live_requests += 1
 
-    def skipped(self, tool: str) -> None:
+    def skipped(self, tool: str, call: int) -> Sequence[Run]:
         self._session.cover((self._tape.name, tool))
+        return list(counted_runs(self._session.recorded_runs, self._tape.name, call))
 
     def ended(self, messages: bytes, new_from: int) -> None:
         if not messages:

@@ -292,9 +292,10 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
             output_schema = self._output_schema_of_run(output_type)
             texts = self._instructions_of_run(instructions)
             history = list(message_history or ())
-            source, handler = self._seam(user_prompt, history, deferred_tool_results)
+            counted = RunUsage() if usage is None else usage
+            source, handler = self._seam(user_prompt, history, deferred_tool_results, counted)
             with _ambient.use(source):
-                state = GraphAgentState(message_history=history, usage=RunUsage() if usage is None else usage)
+                state = GraphAgentState(message_history=history, usage=counted)
             run_deps = GraphAgentDeps[AgentDepsT, Any](
                 user_deps=self._deps_of_run(deps),
                 prompt=user_prompt,
@@ -334,6 +335,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
         prompt: str | Sequence[UserContent] | None,
         history: list[ModelMessage],
         deferred_tool_results: DeferredToolResults | None,
+        usage: RunUsage,
     ) -> tuple[_ambient.Source, _effects.RunHandler | None]:
         """Find out who carries out the effects of a run that starts now, and where its readings come from."""
         handler = _effects.start_run(
@@ -343,6 +345,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
                 history=history,
                 deferred_tool_results=deferred_tool_results,
                 end_strategy=self.end_strategy,
+                usage=usage,
             )
         )
         return (_ambient.source_for_run(self.name or 'agent') if handler is None else handler.source), handler

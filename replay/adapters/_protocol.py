@@ -4,7 +4,7 @@ A `Host` knows the library: it sees runs start, turns their effects into wire JS
 `Conductor` (a session, or a check) knows the recordings: it gives each run its tape. Neither knows the other's insides.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -60,8 +60,16 @@ class RunConductor(Protocol):
         """A request is about to reach the real model."""
         ...
 
-    def skipped(self, tool: str) -> None:
-        """A call of this tool is replayed, so that runs inside of it will not start."""
+    def skipped(self, tool: str, call: int) -> Sequence[Run]:
+        """A call of this tool is replayed, so that runs inside of it will not start.
+
+        Args:
+            tool: Name of the tool.
+            call: Number of the call among all that the run made, from 0.
+
+        Returns:
+            The recorded runs that counted into the usage of this run.
+        """
         ...
 
     def ended(self, messages: bytes, new_from: int) -> None:

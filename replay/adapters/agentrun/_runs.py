@@ -14,7 +14,7 @@ from agentrun._core._nodes import CallToolsNode, ModelRequestNode, UserPromptNod
 from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch, ToolWork
 from agentrun._outcomes import ToolOutcome
 from agentrun.messages import ModelMessage, ModelRequest, ModelResponse, ToolCallPart
-from agentrun.usage import RequestUsage
+from agentrun.usage import RequestUsage, RunUsage
 from replay.adapters._protocol import Conductor, RunConductor, Started
 from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.adapters.agentrun._readings import source_of
@@ -28,6 +28,7 @@ from replay.adapters.agentrun._wire import (
     restored_outcome,
     restored_response,
     result_json,
+    usage_of,
 )
 from replay.canon import JsonObject
 from replay.cassette import Raised, ToolResult
@@ -37,8 +38,20 @@ from replay.match import ABSENT, Difference, locate
 
 _Answer = TypeVar('_Answer')
 
-_within: ContextVar[tuple[str, str] | None] = ContextVar('replay_within', default=None)
-"""Name of the run and of its tool that runs here."""
+
+@dataclass(frozen=True, slots=True)
+class _Within:
+    """The tool call that runs here."""
+
+    run: str
+    tool: str
+    call: int
+    """Its number among all calls that the run made, from 0."""
+    usage: RunUsage
+    """What its run counts into."""
+
+
+_within: ContextVar[_Within | None] = ContextVar('replay_within', default=None)
 
 
 class SessionHandler:
@@ -50,16 +63,17 @@ class SessionHandler:
     def start(self, run: RunStart) -> RunHandler | None:
         """Take on a run that the conductor takes on."""
         usual = run.end_strategy == 'early'
+        within = _within.get()
         found = self._conductor.start(
             Started(
                 agent=run.agent_name,
-                within=_within.get(),
+                within=None if within is None else (within.run, within.tool),
                 prompt=prompt_json(run.prompt),
                 history=lambda: list(map(message_json, run.history)),
                 facts={} if usual else {'end_strategy': run.end_strategy},
             )
         )
-        return None if found is None else TapedRun(found, run)
+        return None if found is None else TapedRun(found, run, within)
 
 
 class TapedRun:
@@ -68,9 +82,10 @@ class TapedRun:
     Args:
         conductor: What the run is recorded into or replayed from.
         start: What is known of the run.
+        within: The tool call that started it, if one did.
     """
 
-    def __init__(self, conductor: RunConductor, start: RunStart) -> None:
+    def __init__(self, conductor: RunConductor, start: RunStart, within: _Within | None) -> None:
         self.source: Source = source_of(conductor.tape.run, conductor.tape.name)
         self._conductor = conductor
         self._tape = conductor.tape
@@ -79,6 +94,10 @@ class TapedRun:
         self._sent: list[ModelMessage] = []
         self._request: ModelRequest | None = None
         self._response: ModelResponse | None = None
+        self._usage = start.usage
+        self._counted_in = within.call if within is not None and within.usage is start.usage else None
+        self._called = 0  # calls of the batches before this one
+        self._returned = 0  # tools that ran to a result
 
     def node(self, node: object) -> None:
         """Tell the tape of a node; the run stops where it leaves its recording."""
@@ -145,6 +164,7 @@ class TapedRun:
             await self._run_tools(answer.token, batch, work)
         else:
             self._feed(cast('Ended', answer.outcome), batch, work)
+        self._called += len(calls)
 
     def finished(self, end: RunEnd) -> None:
         """Tell the tape how the run was left."""
@@ -155,8 +175,11 @@ class TapedRun:
             self._unwritable('a message of the run', fault)
             self._conductor.ended(b'', end.new_from)
             return
-        finish = Finish(messages=messages, new_from=end.new_from, raised=None if error is None else raised(error))
-        self._tape.finish(finish)
+        facts: JsonObject = {}
+        if self._counted_in is not None:
+            facts['counted_in'] = {'call': self._counted_in, 'tool_calls': self._returned}
+        left = None if error is None else raised(error)
+        self._tape.finish(Finish(messages=messages, new_from=end.new_from, raised=left, facts=facts))
         self._conductor.ended(messages, end.new_from)
 
     # -- private
@@ -196,7 +219,7 @@ class TapedRun:
             call = batch.calls[index]
             kept.started.append(index)
             try:
-                with _running(self._tape.name, call.tool_name):
+                with _running(_Within(self._tape.name, call.tool_name, self._called + index, self._usage)):
                     outcome = await work.execute(index)
                 result = result_json(call, outcome)
             except PydanticSerializationError as error:
@@ -205,6 +228,7 @@ class TapedRun:
                 kept.end(index, ToolResult(kind='raised', raised=raised(error)))
                 raise
             kept.end(index, result)
+            self._returned += result.kind == 'return'
             return outcome
 
         try:
@@ -216,7 +240,8 @@ class TapedRun:
     def _feed(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
         failure: Raised | None = None
         for index in ended.finished:
-            self._conductor.skipped(batch.calls[index].tool_name)
+            for run in self._conductor.skipped(batch.calls[index].tool_name, self._called + index):
+                self._usage.incr(usage_of(run))
             result = ended.results.get(index)
             if result is None:
                 raise self._lacks(batch.calls[index])
@@ -251,8 +276,8 @@ class _Kept:
 
 
 @contextmanager
-def _running(run: str, tool: str) -> Generator[None]:
-    token = _within.set((run, tool))
+def _running(call: _Within) -> Generator[None]:
+    token = _within.set(call)
     try:
         yield
     finally:
