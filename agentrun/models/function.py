@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeAlias, TypeVar, assert_never, cast, overload
@@ -226,7 +227,7 @@ class FunctionModel(Model):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
         run_context: RunContext[Any] | None = None,  # noqa: ARG002, not every model has a use for it
-    ) -> Opening:
+    ) -> AbstractAsyncContextManager[StreamedResponse]:
         """Ask the function for streams.
 
         Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal, TypeAlias
@@ -147,7 +148,7 @@ class TestModel(Model):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
         run_context: RunContext[Any] | None = None,  # noqa: ARG002, not every model has a use for it
-    ) -> Opening:
+    ) -> AbstractAsyncContextManager[StreamedResponse]:
         """Stream what `request` would answer: text word by word, each tool call at once.
 
         Args:
