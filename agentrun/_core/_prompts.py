@@ -46,5 +46,7 @@ class InstructionTexts(Generic[AgentDepsT]):
 
     async def __call__(self, run_context: RunContext[AgentDepsT]) -> str | None:
         """Put the instructions of one request together, parts divided by blank lines; None if all parts are empty."""
+        if not self.functions:
+            return self.literal
         texts = [self.literal, *[await function.run(run_context) for function in self.functions]]
         return '\n\n'.join(text for text in texts if text).strip() if any(texts) else None

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import copy
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Any, ClassVar, Literal
 
 from agentrun._core._moves import (
@@ -67,7 +67,7 @@ _PUT_OFF: tuple[Literal['external'], Literal['unapproved']] = ('external', 'unap
 """Kinds of tools that somebody else answers for, in the order of their parts."""
 
 
-class At(Enum):
+class At(IntEnum):  # of int, for the table asks for its hash at each move
     """Where a turn is: what it waits for."""
 
     UNREAD = auto()
@@ -107,11 +107,11 @@ class Turn:
         self._tool_of = tool_of
         self._answers = answers
         self._user_prompt = user_prompt
-        self._earlier: Iterator[str] = iter(())
         self._calls: dict[str, list[ToolCallPart]] = {}
-        self._outputs: Iterator[ToolCallPart] = iter(())
+        self._earlier: Iterator[str]
+        self._outputs: Iterator[ToolCallPart]
         self._call: ToolCallPart
-        self._batch: Sequence[ToolCallPart] = ()
+        self._batch: Sequence[ToolCallPart]
         self._parts: list[ModelRequestPart] = []
         self._final: FinalResult[Any] | None = None
 
@@ -148,7 +148,9 @@ class Turn:
     def _read(self) -> Move:
         if not self._response.parts:
             return self._read_nothing()
-        text, calls, files = '', list[ToolCallPart](), list[BinaryContent]()
+        text = ''
+        calls: list[ToolCallPart] = []
+        files: list[BinaryContent] = []
         for part in self._response.parts:
             if isinstance(part, TextPart):
                 text += part.content
@@ -184,8 +186,7 @@ class Turn:
                 f'generated. Increase the `max_tokens` model setting, or simplify the prompt to result in a shorter '
                 f'response that will fit within the limit.'
             )
-        if self._rules.output_schema.allows_text:
-            self._earlier = _texts_backwards(self._state)
+        self._earlier = _texts_backwards(self._state) if self._rules.output_schema.allows_text else iter(())
         return self._next_earlier_text()
 
     def _next_earlier_text(self) -> Move:
