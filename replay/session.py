@@ -10,7 +10,7 @@ Whatever a session finds wrong is kept in `problems`, whoever catches the error 
 
 import atexit
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
@@ -113,6 +113,7 @@ class Session(Conductor):
         self._lock = RLock()
         self._cassette: Cassette | None = None
         self._unclaimed: list[Run] = []
+        self._earlier: list[Run] = []  # runs that a recording made anew will take the place of
         self._taken: set[str] = set()
         self._covered: set[str] = set()  # places of runs that need not start: their tool call was replayed
         self._runs: list[_SessionRun] = []
@@ -134,6 +135,9 @@ class Session(Conductor):
         if self.mode != 'rewrite' and (pending or self._store.exists(self.name)):
             self._cassette = self._store.read(self.name, pending=pending)
             self._unclaimed = list(self._cassette.runs)
+        elif self._store.exists(self.name):
+            with suppress(ReplayError):  # what cannot be read is just replaced
+                self._earlier = list(self._store.read(self.name).runs)
         _stand_guard()
         _open_sessions.append(self)
         self._stack.callback(_open_sessions.remove, self)
@@ -305,7 +309,8 @@ class Session(Conductor):
                 tape = Tape(name=recorded.name, agent=agent, recorded=recorded)
             else:
                 parent, tool = started.within or (None, None)
-                name = run_name(started.agent, parent=parent, tool=tool, taken=self._taken)
+                name = self._name_again(agent, started)
+                name = name or run_name(started.agent, parent=parent, tool=tool, taken=self._taken)
                 self._taken.add(name)
                 tape = Tape(name=name, agent=agent, facts=started.facts)
             self._runs.append(_SessionRun(self, tape))
@@ -319,6 +324,13 @@ class Session(Conductor):
         if len(same) > 1:
             same.sort(key=lambda run: not _begins_alike(run, started))
         return next(iter([*same, *there]), None)
+
+    def _name_again(self, agent: str, started: Started) -> str | None:
+        """The name that a run had when it was recorded before, among several that start in any order."""
+        place = _place(started.within)
+        there = [run for run in self._earlier if run.agent == agent and run.name.rpartition('/')[0] == place]
+        free = [run.name for run in there if run.name not in self._taken and _begins_alike(run, started)]
+        return free[0] if len(there) > 1 and free else None
 
     def check_open(self) -> None:
         """Make sure that runs may start and go on.
@@ -362,10 +374,14 @@ class Session(Conductor):
             self._noted(self.texts.unplayed_nodes(tape, tape.run))
 
     def _write(self, *, ok: bool) -> None:
-        runs = tuple(cast('Run', run.tape.run) for run in self._runs if not run.tape.replaying)
+        places = {run.name: place for place, run in enumerate(self._earlier)}
+        runs = [cast('Run', run.tape.run) for run in self._runs if not run.tape.replaying]
+        runs.sort(key=lambda run: places.get(run.name, len(places)))
         recorded = next(host.recorded() for host in hosts())
         try:
-            if self._store.write(self.name, Cassette(test=self.test, recorded=recorded, runs=runs), pending=not ok):
+            if self._store.write(
+                self.name, Cassette(test=self.test, recorded=recorded, runs=tuple(runs)), pending=not ok
+            ):
                 self.written = self._store.path(self.name, pending=not ok)
         except ReplayError as error:
             self._noted(error)
