@@ -7,7 +7,7 @@ from typing import Any, Self, cast
 
 import anyio
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationInfo, field_validator
 
 from agentrun import (
     Agent,
@@ -391,3 +391,54 @@ async def test_toolsets_are_entered_once_while_an_agent_is():
     assert entered == ['in', 'out']
     await agent.run('go')
     assert entered == ['in', 'out', 'in', 'out']
+
+
+def test_an_agent_tells_its_types():
+    agent = Agent('test', deps_type=int, output_type=Pair)
+    assert (agent.deps_type, agent.output_type) == (int, Pair)
+
+
+async def test_calls_run_one_after_the_other_where_that_is_asked_for():
+    order: list[str] = []
+
+    async def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if len(messages) > 1:
+            return ModelResponse(parts=[TextPart('done')])
+        return ModelResponse(parts=[ToolCallPart('step', {'n': n}) for n in range(2)])
+
+    agent = Agent(FunctionModel(script))
+
+    @agent.tool_plain
+    async def step(n: int) -> None:
+        order.append(f'{n} starts')
+        await anyio.sleep(0.001)
+        order.append(f'{n} ends')
+
+    with agent.sequential_tool_calls():
+        await agent.run('go')
+    assert order == ['0 starts', '0 ends', '1 starts', '1 ends']
+
+
+async def test_a_toolset_that_cannot_be_entered_ends_the_run_before_it_begins():
+    class Closed(FunctionToolset[None]):
+        async def __aenter__(self) -> Self:
+            raise ConnectionError('closed')
+
+    with pytest.raises(ConnectionError, match='closed'):
+        await Agent('test', toolsets=[Closed()]).run('go')
+
+
+async def test_a_validation_context_reaches_validators_of_arguments():
+    seen: list[Any] = []
+
+    class Seen(BaseModel):
+        word: str
+
+        @field_validator('word')
+        @classmethod
+        def note(cls, value: str, info: ValidationInfo) -> str:
+            seen.append(info.context)
+            return value
+
+    await Agent('test', output_type=Seen, validation_context={'a': 1}).run('go')
+    assert seen == [{'a': 1}]
