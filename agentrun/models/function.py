@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
@@ -288,9 +288,17 @@ class FunctionStreamedResponse(StreamedResponse):
     _model_name: str
     _iter: AsyncIterator[_Item]
     _timestamp: datetime = field(default_factory=_ambient.now)
+    _words: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._usage = estimate_usage([])
+
+    def usage(self) -> RequestUsage:
+        """Return what has been used so far; an object of its own for each count."""
+        # made when it is asked for: most pieces come and go without
+        if self._words != self._usage.output_tokens:
+            self._usage = RequestUsage(input_tokens=self._usage.input_tokens, output_tokens=self._words)
+        return self._usage
 
     @property
     def model_name(self) -> str:
@@ -319,14 +327,17 @@ class FunctionStreamedResponse(StreamedResponse):
         return _PieceByPiece(self._iter, self._events)
 
     def _events(self, item: _Item) -> Iterator[ModelResponseStreamEvent]:
-        """Take in an item, one piece for each event that is asked for, so that `get` shows no more than was told."""
-        # Users' functions: what is neither text nor a dictionary is passed over, as in pydantic-ai 1.38.
+        """Take in an item."""
         if isinstance(item, str):
             self._count(item)
-            yield from self._parts_manager.handle_text_delta(vendor_part_id='content', content=item)
-        elif isinstance(item, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
-            for number, piece in item.items():
-                yield from self._piece(number, piece)
+            return self._parts_manager.handle_text_delta(vendor_part_id='content', content=item)
+        # Users' functions: what is neither text nor a dictionary is passed over, as in pydantic-ai 1.38.
+        return self._pieces(item) if isinstance(item, dict) else iter(())  # pyright: ignore[reportUnnecessaryIsInstance]
+
+    def _pieces(self, item: Mapping[int, _Piece]) -> Iterator[ModelResponseStreamEvent]:
+        """Take in a piece for each event that is asked for, so that `get` shows no more than was told."""
+        for number, piece in item.items():
+            yield from self._piece(number, piece)
 
     def _piece(self, number: int, piece: _Piece) -> Iterator[ModelResponseStreamEvent]:
         manager = self._parts_manager
@@ -356,7 +367,7 @@ class FunctionStreamedResponse(StreamedResponse):
 
     def _count(self, text: str | None) -> None:
         if text:
-            self._usage = self._usage + RequestUsage(output_tokens=count_words(text))
+            self._words += count_words(text)
 
 
 class _PieceByPiece:
@@ -389,8 +400,11 @@ class _Peeked(Generic[T]):
     def __aiter__(self) -> AsyncIterator[T]:
         return self
 
-    async def __anext__(self) -> T:
-        return self._first.pop() if self._first else await anext(self._rest)
+    def __anext__(self) -> Awaitable[T]:
+        return self._take() if self._first else anext(self._rest)  # without a frame of its own
+
+    async def _take(self) -> T:
+        return self._first.pop()
 
     async def aclose(self) -> None:
         """Close the iterator that the first value came from."""

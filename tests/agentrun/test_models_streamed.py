@@ -109,6 +109,22 @@ async def test_files_and_returns_of_built_in_tools_have_no_end():
     ]
 
 
+async def test_behind_a_call_whose_tool_never_came_parts_end_in_an_error_as_in_the_library_that_is_followed():
+    class Unfinished(Scripted):
+        async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
+            assert self._parts_manager.handle_tool_call_delta(vendor_part_id='call', args='{') is None
+            for event in self._parts_manager.handle_text_delta(vendor_part_id='text', content='a'):
+                yield event
+
+    stream = Unfinished(NOTHING, [])
+    iterator = aiter(stream)
+    assert await anext(iterator) == PartStartEvent(index=1, part=TextPart('a'))
+    with pytest.raises(IndexError) as raised:
+        await anext(iterator)
+    assert raised.value.__context__ is None
+    assert stream.get().parts == [TextPart('a')]
+
+
 async def test_a_stream_of_nothing_has_no_events():
     assert await events() == []
 

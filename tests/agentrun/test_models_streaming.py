@@ -115,6 +115,14 @@ async def test_a_function_is_charged_fifty_tokens_and_what_it_streams():
     assert response.usage == RequestUsage(input_tokens=50, output_tokens=2 + 3 + 1 + 4 + 2)
 
 
+async def test_usage_that_was_handed_out_stays_as_it_was():
+    async with FunctionModel(stream_function=Spy('a', 'b c')).request_stream(ASKED, None, TEXT) as stream:
+        seen = [stream.usage()]
+        async for _ in stream:
+            seen.append(stream.usage())  # noqa: PERF401, the stream's own state
+    assert [usage.output_tokens for usage in seen] == [0, 1, 1, 3, 3]
+
+
 async def test_each_piece_shows_when_its_event_is_handed_out():
     spy = Spy({0: DeltaToolCall('a', tool_call_id='1'), 1: DeltaToolCall('b', tool_call_id='2')})
     async with FunctionModel(stream_function=spy).request_stream(ASKED, None, TEXT) as stream:
