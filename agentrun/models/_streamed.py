@@ -69,7 +69,7 @@ class StreamedResponse(ABC):
         built-in tools have none. The notice of the result comes right after the start of the part that matches.
         """
         if self._event_iterator is None:
-            self._event_iterator = _Events(self, self._parts_manager, self._get_event_iterator())
+            self._event_iterator = _Events(self, self._finished_part, self._get_event_iterator())
         return self._event_iterator
 
     @abstractmethod
@@ -79,6 +79,11 @@ class StreamedResponse(ABC):
         It feeds `_parts_manager` with what the provider sends and yields the events that come out, and sets `_usage` as
         it goes.
         """
+
+    def _finished_part(self, index: int) -> ModelResponsePart:
+        # Counted among the finished parts, as in pydantic-ai 1.38: behind a tool call whose tool never came, the
+        # part is another one, or none (an IndexError).
+        return self._parts_manager.get_parts()[index]
 
     async def aclose(self) -> None:
         """End the stream. Whatever has not come by now will not; nothing happens if it has ended by itself.
@@ -137,11 +142,11 @@ class _Events:
     def __init__(
         self,
         stream: StreamedResponse,
-        manager: ModelResponsePartsManager,
+        finished_part: Callable[[int], ModelResponsePart],
         source: AsyncIterator[ModelResponseStreamEvent],
     ) -> None:
         self._stream = stream
-        self._manager = manager
+        self._finished_part = finished_part
         self._source = source
         self._begun: PartStartEvent | None = None
         """The last start of all."""
@@ -150,27 +155,33 @@ class _Events:
         self._unmatched: PartStartEvent | None = None
         """The last event handed out, if that is a start that may have begun the result."""
         self._over = False
+        self._busy = False
+        """Whether a task waits for the next event now: only one may."""
 
     def __aiter__(self) -> AsyncIterator[ModelResponseStreamEvent]:
         return self
 
     async def __anext__(self) -> ModelResponseStreamEvent:
+        if self._busy:
+            raise RuntimeError('anext(): asynchronous generator is already running')  # what a generator says
         if self._over:
             raise StopAsyncIteration
         if self._due is not None:
             return self._start(self._due)
         if self._unmatched is not None and (final := self._final(self._unmatched)) is not None:
             return final
-        self._over = True  # as an async generator is once it has raised, or has been cancelled
+        self._over = self._busy = True  # over, as an async generator is once it has raised, or has been cancelled
         try:
             event = await anext(self._source)
         except StopAsyncIteration:
-            event = None
-        if event is None:
-            return self._finish()
-        event = self._follow(event) if isinstance(event, PartStartEvent) else event
-        self._over = False
-        return event
+            pass
+        else:
+            event = self._follow(event) if isinstance(event, PartStartEvent) else event
+            self._over = False
+            return event
+        finally:
+            self._busy = False
+        return self._finish()
 
     async def aclose(self) -> None:
         """Close the source, if it can be closed, and hand out nothing more."""
@@ -202,9 +213,7 @@ class _Events:
         return start
 
     def _end(self, start: PartStartEvent, following: ModelResponsePart | None = None) -> PartEndEvent | None:
-        # Counted among the finished parts, as in pydantic-ai 1.38: behind a tool call whose tool never came, the
-        # part is another one, or none (an IndexError).
-        part = self._manager.get_parts()[start.index]
+        part = self._finished_part(start.index)
         if not isinstance(part, TextPart | ThinkingPart | BaseToolCallPart):
             return None
         kind = None if following is None else following.part_kind

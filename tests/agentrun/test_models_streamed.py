@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import pytest
 
 from agentrun.messages import (
@@ -221,6 +222,26 @@ async def test_a_stream_that_is_closed_early_ends_its_generator_at_once():
     await stream.aclose()
     assert stream.closed
     assert [event async for event in stream] == []
+
+
+async def test_only_one_task_may_wait_for_the_next_event():
+    class Waiting(Scripted):
+        async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
+            await anyio.sleep_forever()
+            yield PartEndEvent(index=0, part=TextPart('never'))
+
+    iterator = aiter(Waiting(NOTHING, []))
+
+    async def wait() -> None:
+        await anext(iterator)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(RuntimeError, match=r'^anext\(\): asynchronous generator is already running$'):
+            await anext(iterator)
+        group.cancel_scope.cancel()
+    assert [event async for event in iterator] == []
 
 
 async def test_a_stream_that_never_began_can_be_closed():
