@@ -54,6 +54,8 @@ class Script:
     mode: str
     output_tools: tuple[str, ...]
     function_tools: tuple[str, ...]
+    tool_kinds: Mapping[str, str]
+    """Kinds of those that are no usual functions: they wait for an approval, or for somebody else's answer."""
     allows_text: bool
     allows_image: bool
     allows_deferred: bool
@@ -89,6 +91,7 @@ def script_of(run: Run) -> Script:
         mode=mode,
         output_tools=output_tools,
         function_tools=_function_tools(run, output_tools),
+        tool_kinds=_tool_kinds(run),
         allows_text=bool(output.get('allow_text', _allows_text(run, mode))),
         allows_image=bool(output.get('allow_image', mode == 'image' or _ends_in_image(run))),
         allows_deferred=_ends_unanswered(run),
@@ -240,6 +243,11 @@ def _function_tools(run: Run, output_tools: tuple[str, ...]) -> tuple[str, ...]:
     responses = [node.message for node in run.nodes if node.kind == 'CallToolsNode']
     names.extend(cast('str', call['tool_name']) for response in responses for call in calls_of(response))
     return tuple(name for name in dict.fromkeys(names) if name not in output_tools and name not in unknown)
+
+
+def _tool_kinds(run: Run) -> Mapping[str, str]:
+    defined = [node.definition.tools for node in run.nodes if node.definition is not None]
+    return {name: cast('str', tool['kind']) for tools in defined for name, tool in tools.items() if 'kind' in tool}
 
 
 def _is_unknown(part: JsonObject, content: str) -> bool:

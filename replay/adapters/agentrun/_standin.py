@@ -1,6 +1,6 @@
 """A stand-in agent: tools that take anything, outputs that are judged by the recording, a model that is never asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -16,7 +16,7 @@ from agentrun.messages import ModelMessage, ModelResponse
 from agentrun.models._base import Model, ModelRequestParameters
 from agentrun.output import OutputMode
 from agentrun.settings import ModelSettings
-from agentrun.tools import ToolDefinition
+from agentrun.tools import ToolDefinition, ToolKind
 from agentrun.toolsets import AbstractToolset, ToolsetTool
 from replay.canon import JsonObject
 from replay.script import Script
@@ -61,10 +61,10 @@ class StandInModel(Model):
 
 
 class StandInTools(AbstractToolset[None]):
-    """Function tools by name; a call of one never gets here."""
+    """Function tools by name, with their kinds; a call of one never gets here."""
 
-    def __init__(self, names: tuple[str, ...], retries: dict[str, int], usual: int) -> None:
-        self._names = names
+    def __init__(self, kinds: Mapping[str, str], retries: dict[str, int], usual: int) -> None:
+        self._kinds = kinds
         self._retries = retries
         self._usual = usual
 
@@ -78,11 +78,11 @@ class StandInTools(AbstractToolset[None]):
         return {
             name: ToolsetTool(
                 toolset=self,
-                tool_def=ToolDefinition(name=name, parameters_json_schema=_ANY_OBJECT),
+                tool_def=ToolDefinition(name=name, parameters_json_schema=_ANY_OBJECT, kind=cast('ToolKind', kind)),
                 max_retries=self._retries.get(name, self._usual),
                 args_validator=_TakesAnything(),
             )
-            for name in self._names
+            for name, kind in self._kinds.items()
         }
 
     @override
@@ -159,7 +159,8 @@ def agent_of(
     """
     retries = dict(script.limits.tool_retries or {})
     usual = script.limits.output_retries
-    tools = StandInTools(script.function_tools, retries, max(usual, 1_000_000))
+    kinds = {name: script.tool_kinds.get(name, 'function') for name in script.function_tools}
+    tools = StandInTools(kinds, retries, max(usual, 1_000_000))
     agent = Agent[None, Any](StandInModel(), name=name, toolsets=[tools], retries=usual)
 
     @agent.instructions
