@@ -443,12 +443,12 @@ def _choice(key: str, definition: OutputObjectDefinition, schema: JsonSchemaValu
     return choice
 
 
-_FENCED = re.compile(r'```(?:\w+)?\n(\{.*\})', re.DOTALL)
+_FENCED = r'```(?:\w+)?\n(\{.*\})'
 
 
 def _strip_markdown_fences(text: str) -> str:
     """Find the JSON object in a Markdown code block; text that begins with one, or has none, stays."""
     if text.startswith('{'):
         return text
-    fenced = _FENCED.search(text)
+    fenced = re.search(_FENCED, text, re.DOTALL)  # compiled when it is needed: not at import
     return fenced[1] if fenced else text

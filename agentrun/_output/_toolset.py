@@ -19,7 +19,7 @@ __all__ = ('DEFAULT_OUTPUT_TOOL_NAME', 'OutputToolset')
 
 DEFAULT_OUTPUT_TOOL_NAME = 'final_result'
 _DEFAULT_DESCRIPTION = 'The final response which ends this conversation'
-_NOT_IN_NAMES = re.compile(r'[^a-zA-Z0-9-_]')
+_NOT_IN_NAMES = r'[^a-zA-Z0-9-_]'
 
 
 class OutputToolset(AbstractToolset[AgentDepsT]):
@@ -124,7 +124,7 @@ def _define(
     """Define the tool of an output; one of several says which in its name and its description."""
     object_def = processor.object_def
     if name is None:
-        name = f'{default_name}_{_NOT_IN_NAMES.sub("", object_def.name or "")}' if several else default_name
+        name = f'{default_name}_{re.sub(_NOT_IN_NAMES, "", object_def.name or "")}' if several else default_name
     fallback = f'{object_def.name}: {_DEFAULT_DESCRIPTION}' if several else _DEFAULT_DESCRIPTION
     return ToolDefinition(
         name=name,
