@@ -420,6 +420,18 @@ def test_odd_values_have_the_bytes_that_the_adapter_gives_them(message: ModelMes
     assert dump_messages([message]) == ModelMessagesTypeAdapter.dump_json([message])
 
 
+def test_an_odd_message_leaves_its_neighbours_as_they_are():
+    file = FilePart(BinaryContent(b'', media_type='a/b'))
+    messages = [answer(), answer(parts=[file]), ModelRequest(parts=[UserPromptPart('a', timestamp=TIME)])]
+    assert dump_messages(messages) == ModelMessagesTypeAdapter.dump_json(messages)
+
+
+@pytest.mark.filterwarnings('ignore:Pydantic serializer warnings')
+def test_what_is_no_message_has_the_bytes_that_the_adapter_gives_it():
+    messages: Any = [answer(), {'kind': 'request', 'parts': []}]
+    assert dump_messages(messages) == ModelMessagesTypeAdapter.dump_json(messages)
+
+
 def test_an_error_is_told_in_the_adapters_words():
     message = ModelRequest(parts=[ToolReturnPart('t', object(), 'id')])
     with pytest.raises(PydanticSerializationError) as expected:
