@@ -28,9 +28,9 @@ from agentrun.messages import (
 )
 from agentrun.usage import RequestUsage
 
-__all__ = ('UsageEstimate', 'count_words', 'estimate_usage')
+__all__ = ('OVERHEAD', 'UsageEstimate', 'count_words', 'estimate_usage')
 
-_OVERHEAD = 50
+OVERHEAD = 50
 """Input tokens of a request that says nothing."""
 
 _BETWEEN_WORDS = re.compile(r'[\s",.:]+')
@@ -79,7 +79,7 @@ class UsageEstimate:
         before = _sum(before, messages[start:-1])
         self._remember(messages, response, before)
         total = _sum(before, (*messages[-1:], response))
-        return RequestUsage(input_tokens=_OVERHEAD + total.input, output_tokens=total.output)
+        return RequestUsage(input_tokens=OVERHEAD + total.input, output_tokens=total.output)
 
     def _known(self, messages: Sequence[ModelMessage]) -> tuple[int, Tokens]:
         """Find how many messages are counted already, and what they come to."""
@@ -113,7 +113,7 @@ class UsageEstimate:
 def estimate_usage(messages: Iterable[ModelMessage]) -> RequestUsage:
     """Estimate the usage of a request from all messages, its response included."""
     total = _sum(Tokens(0, 0), messages)
-    return RequestUsage(input_tokens=_OVERHEAD + total.input, output_tokens=total.output)
+    return RequestUsage(input_tokens=OVERHEAD + total.input, output_tokens=total.output)
 
 
 def count_words(content: str | Sequence[UserContent]) -> int:

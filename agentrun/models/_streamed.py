@@ -86,13 +86,14 @@ class StreamedResponse(ABC):
         return self._parts_manager.get_parts()[index]
 
     async def aclose(self) -> None:
-        """End the stream. Whatever has not come by now will not; nothing happens if it has ended by itself.
+        """End the stream, begun or not. Whatever has not come by now will not.
 
         For a stream that is left early: an async generator that is merely dropped runs its clean-up at a time that
         nobody knows, in no particular task.
         """
-        if self._event_iterator is not None:
-            await aclose(self._event_iterator)
+        events, self._event_iterator = self._event_iterator, Ready(())  # and no cycle for the garbage collector
+        if events is not None:
+            await aclose(events)
 
     def get(self) -> ModelResponse:
         """Return the response as far as it has come, as a new object."""

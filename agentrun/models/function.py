@@ -22,7 +22,7 @@ from agentrun.messages import (
     ModelResponseStreamEvent,
 )
 from agentrun.models._base import Model, ModelRequestParameters, StreamedResponse
-from agentrun.models._estimate import UsageEstimate, count_words, estimate_usage
+from agentrun.models._estimate import OVERHEAD, UsageEstimate, count_words
 from agentrun.models._streamed import Opening, aclose
 from agentrun.profiles import ModelProfile, ModelProfileSpec
 from agentrun.settings import ModelSettings
@@ -291,7 +291,7 @@ class FunctionStreamedResponse(StreamedResponse):
     _words: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._usage = estimate_usage([])
+        self._usage = RequestUsage(input_tokens=OVERHEAD)
 
     def usage(self) -> RequestUsage:
         """Return what has been used so far; an object of its own for each count."""

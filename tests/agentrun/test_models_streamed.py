@@ -248,6 +248,7 @@ async def test_a_stream_that_never_began_can_be_closed():
     stream = Scripted(NOTHING, ['a'])
     await stream.aclose()
     assert not stream.closed
+    assert [event async for event in stream] == []
 
 
 async def test_leaving_the_context_of_a_request_closes_the_stream():
