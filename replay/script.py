@@ -7,7 +7,7 @@ or when a run ends: all that has to come from the core that plays, or a check wo
 
 import re
 from ast import literal_eval
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -224,7 +224,14 @@ def _output_tools(run: Run, output: JsonObject) -> tuple[str, ...]:
     if defined or named is not None:
         return tuple(defined) or (cast('str', named),)
     final = [part for message in run.new_messages for part in parts_of(message) if part.get('content') == _FINAL]
-    return tuple(dict.fromkeys(cast('str', part['tool_name']) for part in final if 'tool_name' in part))
+    return tuple(dict.fromkeys(_tool_names(final)))
+
+
+def _tool_names(parts: Iterable[JsonObject]) -> Iterator[str]:
+    """Names that parts give. What a file says for one that is no text is told when its message is played."""
+    for part in parts:
+        if isinstance(name := part.get('tool_name'), str):
+            yield name
 
 
 def _function_tools(run: Run, output_tools: tuple[str, ...]) -> tuple[str, ...]:
@@ -238,10 +245,10 @@ def _function_tools(run: Run, output_tools: tuple[str, ...]) -> tuple[str, ...]:
         for part in parts_of(message):
             content = part.get('content')
             if part['part_kind'] == 'retry-prompt' and isinstance(content, str) and _is_unknown(part, content):
-                unknown.add(cast('str', part['tool_name']))
+                unknown.update(_tool_names([part]))
                 names.extend(_names_in(content))
     responses = [node.message for node in run.nodes if node.kind == 'CallToolsNode']
-    names.extend(cast('str', call['tool_name']) for response in responses for call in calls_of(response))
+    names.extend(_tool_names(call for response in responses for call in calls_of(response)))
     return tuple(name for name in dict.fromkeys(names) if name not in output_tools and name not in unknown)
 
 

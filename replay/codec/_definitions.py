@@ -109,7 +109,7 @@ def read_definition(
         changed = replace(changed, builtin_tools=tuple(place.object(tool, f'{field}.builtin_tools') for tool in tools))
     if 'output' in packed:
         value = packed['output']
-        changed = replace(changed, output=None if value is None else place.object(value, f'{field}.output'))
+        changed = replace(changed, output=None if value is None else _read_output(value, place, f'{field}.output'))
     return changed
 
 
@@ -134,6 +134,13 @@ def pack_instructions(fields: JsonObject, *, name: str = 'instructions') -> Json
         return fields
     others = {key: value for key, value in fields.items() if key != 'instructions'}
     return {**pack_long({name: fields['instructions']}), **others}
+
+
+def _read_output(value: Json, place: Place, field: str) -> JsonObject:
+    output = place.object(value, field)
+    place.text(output.get('mode', ''), f'{field}.mode')
+    place.object(output.get('tools', {}), f'{field}.tools')
+    return output
 
 
 def _field(definition: Definition, key: str) -> Json:

@@ -190,6 +190,16 @@ def changed(cassette: Cassette, old: str, new: str) -> str:
     return sealed(text.replace(old, new))
 
 
+@pytest.mark.parametrize(('key', 'value'), [('mode', 1), ('tools', 3.5)])
+def test_an_output_that_cannot_be_one_is_refused(key: str, value: float):
+    definition = Definition(output={'mode': 'tool', 'tools': {}, key: value})
+    node = Node(kind='ModelRequestNode', message=m.request(m.user('Hi')), definition=definition)
+    with pytest.raises(NotRestorable) as caught:
+        dumps(Cassette(runs=(Run(name='a', agent='a', nodes=(Node(kind='UserPromptNode'), node)),)))
+    assert caught.value.got is not None
+    assert f'output.{key} is no' in caught.value.got
+
+
 def test_a_cassette_without_runs_has_its_seal_on_a_line_of_its_own_too():
     text = dumps(Cassette())
     assert text.splitlines()[-2].startswith('  "seal": ')
