@@ -17,15 +17,18 @@ CORE = {
         Tool ToolCallPart ToolReturnPart UnexpectedModelBehavior UsageLimitExceeded UserError UserPromptNode
         UserPromptPart capture_run_messages deterministic
         """,
-    'agentrun.agent': 'Agent AgentRun AgentRunResult',
+    'agentrun.agent': 'Agent AgentRun AgentRunResult WrapperAgent',
+    'agentrun.direct': 'model_request model_request_sync',
     'agentrun.exceptions': """
         AgentRunError ApprovalRequired CallDeferred IncompleteToolCall ModelAPIError ModelHTTPError ModelRetry
         ToolRetryError UnexpectedModelBehavior UsageLimitExceeded UserError
         """,
     'agentrun.graph': 'BaseNode End GraphRunContext',
     'agentrun.messages': 'ModelMessage ModelMessagesTypeAdapter ModelResponse RetryPromptPart TextPart',
+    'agentrun.models.fallback': 'FallbackModel',
     'agentrun.models.function': 'AgentInfo FunctionModel',
     'agentrun.models.test': 'TestModel',
+    'agentrun.models.wrapper': 'WrapperModel',
     'agentrun.output': 'TextOutput ToolOutput',
     'agentrun.result': 'FinalResult RunUsage',
     'agentrun.run': 'AgentRun AgentRunResult',

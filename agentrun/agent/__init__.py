@@ -25,6 +25,7 @@ from agentrun._run_context import AgentDepsT, RunContext
 from agentrun._tool_manager import ToolManager
 from agentrun.agent._registry import AgentFunctionToolset, Registry
 from agentrun.agent.abstract import UNSET, AbstractAgent, Instructions, RunOutputDataT, Unset, renamed_output_type
+from agentrun.agent.wrapper import WrapperAgent
 from agentrun.builtin_tools import AbstractBuiltinTool
 from agentrun.exceptions import UserError
 from agentrun.graph import GraphRunContext
@@ -59,6 +60,7 @@ __all__ = (
     'HistoryProcessor',
     'ModelRequestNode',
     'UserPromptNode',
+    'WrapperAgent',
     'capture_run_messages',
 )
 

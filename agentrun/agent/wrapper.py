@@ -1,0 +1,167 @@
+"""An agent around another agent: the base of agents that add to what another one does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, Self, overload
+
+from agentrun._run_context import AgentDepsT
+from agentrun.agent.abstract import UNSET, AbstractAgent, Instructions, RunOutputDataT, Unset, renamed_output_type
+from agentrun.builtin_tools import AbstractBuiltinTool
+from agentrun.messages import ModelMessage, UserContent
+from agentrun.models._base import Model
+from agentrun.output import OutputDataT, OutputSpec
+from agentrun.run import AgentRun
+from agentrun.settings import ModelSettings
+from agentrun.tools import BuiltinToolFunc, DeferredToolResults, Tool, ToolFuncEither
+from agentrun.toolsets import AbstractToolset
+from agentrun.usage import RunUsage, UsageLimits
+
+__all__ = ('WrapperAgent',)
+
+
+class WrapperAgent(AbstractAgent[AgentDepsT, OutputDataT]):
+    """An agent that passes everything on to another one; subclasses override what they change.
+
+    All ways of running go through `iter`.
+
+    Args:
+        wrapped: The agent.
+    """
+
+    def __init__(self, wrapped: AbstractAgent[AgentDepsT, OutputDataT]) -> None:
+        self.wrapped = wrapped
+
+    @property
+    def model(self) -> Model | str | None:
+        """The wrapped agent's model."""
+        return self.wrapped.model
+
+    @property
+    def name(self) -> str | None:
+        """Name of the wrapped agent; one set or inferred here is set there."""
+        return self.wrapped.name
+
+    @name.setter
+    def name(self, value: str | None) -> None:
+        self.wrapped.name = value
+
+    @property
+    def deps_type(self) -> type:
+        """Type of the wrapped agent's dependencies."""
+        return self.wrapped.deps_type
+
+    @property
+    def output_type(self) -> OutputSpec[OutputDataT]:
+        """What the output of a run of the wrapped agent may be."""
+        return self.wrapped.output_type
+
+    @property
+    def toolsets(self) -> Sequence[AbstractToolset[AgentDepsT]]:
+        """All toolsets of the wrapped agent."""
+        return self.wrapped.toolsets
+
+    async def __aenter__(self) -> Self:
+        """Enter the toolsets of the wrapped agent."""
+        await self.wrapped.__aenter__()
+        return self
+
+    async def __aexit__(self, *args: object) -> bool | None:
+        """Leave the toolsets of the wrapped agent."""
+        return await self.wrapped.__aexit__(*args)
+
+    @overload
+    def iter(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: None = None,
+        result_type: OutputSpec[Any] | None = None,
+        message_history: Sequence[ModelMessage] | None = None,
+        deferred_tool_results: DeferredToolResults | None = None,
+        model: Model | str | None = None,
+        instructions: Instructions[AgentDepsT] = None,
+        deps: AgentDepsT = ...,
+        model_settings: ModelSettings | None = None,
+        usage_limits: UsageLimits | None = None,
+        usage: RunUsage | None = None,
+        infer_name: bool = True,
+        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
+        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+    ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, OutputDataT]]: ...
+
+    @overload
+    def iter(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: OutputSpec[RunOutputDataT],
+        result_type: OutputSpec[Any] | None = None,
+        message_history: Sequence[ModelMessage] | None = None,
+        deferred_tool_results: DeferredToolResults | None = None,
+        model: Model | str | None = None,
+        instructions: Instructions[AgentDepsT] = None,
+        deps: AgentDepsT = ...,
+        model_settings: ModelSettings | None = None,
+        usage_limits: UsageLimits | None = None,
+        usage: RunUsage | None = None,
+        infer_name: bool = True,
+        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
+        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+    ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, RunOutputDataT]]: ...
+
+    def iter(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: OutputSpec[Any] | None = None,
+        result_type: OutputSpec[Any] | None = None,
+        message_history: Sequence[ModelMessage] | None = None,
+        deferred_tool_results: DeferredToolResults | None = None,
+        model: Model | str | None = None,
+        instructions: Instructions[AgentDepsT] = None,
+        deps: Any = None,
+        model_settings: ModelSettings | None = None,
+        usage_limits: UsageLimits | None = None,
+        usage: RunUsage | None = None,
+        infer_name: bool = True,
+        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
+        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+    ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, Any]]:
+        """Begin a run of the wrapped agent: see `AbstractAgent.iter`."""
+        return self.wrapped.iter(
+            user_prompt,
+            output_type=renamed_output_type(output_type, result_type),
+            message_history=message_history,
+            deferred_tool_results=deferred_tool_results,
+            model=model,
+            instructions=instructions,
+            deps=deps,
+            model_settings=model_settings,
+            usage_limits=usage_limits,
+            usage=usage,
+            infer_name=infer_name,
+            toolsets=toolsets,
+            builtin_tools=builtin_tools,
+        )
+
+    def override(
+        self,
+        *,
+        name: str | Unset = UNSET,
+        deps: AgentDepsT | Unset = UNSET,
+        model: Model | str | Unset = UNSET,
+        toolsets: Sequence[AbstractToolset[AgentDepsT]] | Unset = UNSET,
+        tools: Sequence[Tool[AgentDepsT] | ToolFuncEither[AgentDepsT, ...]] | Unset = UNSET,
+        instructions: Instructions[AgentDepsT] | Unset = UNSET,
+    ) -> AbstractContextManager[None]:
+        """Let all runs of the wrapped agent use something else inside the block: see `AbstractAgent.override`."""
+        return self.wrapped.override(
+            name=name,
+            deps=deps,
+            model=model,
+            toolsets=toolsets,
+            tools=tools,
+            instructions=instructions,
+        )
