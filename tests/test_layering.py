@@ -164,6 +164,11 @@ def test_importing_agentrun_leaves_out(unwanted: str, loaded_by_agentrun: set[st
     assert unwanted not in loaded_by_agentrun
 
 
+def test_importing_the_agent_loads_next_to_nothing_but_pydantic_and_itself():
+    added = loaded_by('from agentrun import Agent') - loaded_by('from pydantic import BaseModel, TypeAdapter')
+    assert {name for name in added if name.split('.')[0] != 'agentrun'} <= {'atexit', 'gc'}
+
+
 def test_importing_agentrun_loads_no_other_third_party(loaded_by_agentrun: set[str]):
     families = {name.split('.')[0] for name in loaded_by_agentrun}
     assert families - LEAN - set(sys.stdlib_module_names) == set()

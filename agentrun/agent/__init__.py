@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
@@ -21,6 +21,7 @@ from agentrun._core._state import (
     capture_run_messages,
 )
 from agentrun._output import OutputSchema
+from agentrun._records import fact
 from agentrun._run_context import AgentDepsT, RunContext
 from agentrun._tool_manager import ToolManager
 from agentrun.agent._registry import AgentFunctionToolset, Registry
@@ -65,7 +66,7 @@ __all__ = (
 )
 
 
-@dataclass(frozen=True)
+@fact()
 class _Overrides:
     """What `override` blocks say at some point of a context; `UNSET`: nothing."""
 
@@ -75,9 +76,6 @@ class _Overrides:
     toolsets: Sequence[AbstractToolset[Any]] | Unset = UNSET
     tools: Sequence[Any] | Unset = UNSET
     instructions: Sequence[Any] | Unset = UNSET
-
-
-_NO_OVERRIDES = _Overrides()
 
 
 class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputDataT]):
@@ -174,7 +172,8 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
                 self._user_toolsets.append(cast('AbstractToolset[AgentDepsT]', toolset))
             else:
                 self._dynamic_toolsets.append(DynamicToolset(toolset))
-        self._overrides: ContextVar[_Overrides] = ContextVar('agentrun.overrides', default=_NO_OVERRIDES)
+        nothing = _Overrides()
+        self._overrides: ContextVar[_Overrides] = ContextVar('agentrun.overrides', default=nothing)
         self._lock: anyio.Lock | None = None
         self._entered = 0
         self._exit_stack: AsyncExitStack | None = None
