@@ -61,11 +61,13 @@ class FunctionSchema:
             args_dict: What the validator made of the arguments; not changed.
             ctx: Passed on to a function that takes it.
         """
-        kwargs: dict[str, Any] = {self.single_arg_name: args_dict} if self.single_arg_name else dict(args_dict)
+        kwargs: dict[str, Any] = {self.single_arg_name: args_dict} if self.single_arg_name else args_dict
         args: list[Any] = [ctx] if self.takes_ctx else []
-        args += [kwargs.pop(name) for name in self.positional_fields]
-        if self.var_positional_field:
-            args += kwargs.pop(self.var_positional_field)
+        if self.positional_fields or self.var_positional_field:
+            kwargs = dict(kwargs)
+            args += [kwargs.pop(name) for name in self.positional_fields]
+            if self.var_positional_field:
+                args += kwargs.pop(self.var_positional_field)
         if self.is_async:
             return await self.function(*args, **kwargs)
         return await run_in_thread(self.function, *args, **kwargs)

@@ -142,8 +142,7 @@ def changed(record: T, **changes: Any) -> T:
     delta.
     """
     new = object.__new__(type(record))
-    new.__dict__.update(record.__dict__)
-    new.__dict__.update(changes)
+    new.__dict__ = record.__dict__ | changes
     return new
 
 

@@ -70,8 +70,9 @@ class ToolManager(Generic[AgentDepsT]):
         if self.ctx is not None:
             if ctx.run_step == self.ctx.run_step:
                 return self
-            before = self.ctx.retries
-            ctx = changed(ctx, retries={name: before.get(name, 0) + 1 for name in self.failed_tools})
+            if self.failed_tools or ctx.retries:
+                before = self.ctx.retries
+                ctx = changed(ctx, retries={name: before.get(name, 0) + 1 for name in self.failed_tools})
         return self.__class__(self.toolset, ctx, await self.toolset.get_tools(ctx))
 
     @property

@@ -78,6 +78,10 @@ class At(IntEnum):  # of int, for the table asks for its hash at each move
     OVER = auto()
 
 
+# To be had for a tenth of what it costs to look a member up in its class: each turn asks several times.
+_UNREAD, _TEXT, _EARLIER_TEXT, _OUTPUT_TOOL, _BATCH, _OVER = At
+
+
 class Turn:
     """One response and what is done about it.
 
@@ -100,7 +104,7 @@ class Turn:
         answers: Answers | None = None,
         user_prompt: str | Sequence[UserContent] | None = None,
     ) -> None:
-        self.at = At.UNREAD
+        self.at: At = _UNREAD
         self._response = response
         self._state = state
         self._rules = rules
@@ -125,9 +129,9 @@ class Turn:
             UsageLimitExceeded: If its calls are too many.
             UserError: If its calls and the results handed in do not fit, or calls would be put off and must not.
         """
-        if self.at is not At.UNREAD:
+        if self.at is not _UNREAD:
             raise RuntimeError(f'A turn begins once; this one is at {self.at.name}.')
-        self.at = At.OVER
+        self.at = _OVER
         return self._read()
 
     def feed(self, outcome: Outcome) -> Move:
@@ -138,7 +142,7 @@ class Turn:
             Exception: As `begin`.
         """
         take = self._TABLE.get((self.at, type(outcome)))
-        at, self.at = self.at, At.OVER
+        at, self.at = self.at, _OVER
         if take is None:
             raise RuntimeError(f'A turn at {at.name} cannot take {type(outcome).__name__}.')
         return take(self, outcome)
@@ -166,7 +170,7 @@ class Turn:
         if image is not None and self._rules.output_schema.allows_image:
             return Finish(FinalResult(image), [])
         if text and self._rules.output_schema.allows_text:
-            self.at = At.TEXT
+            self.at = _TEXT
             return UseText(text)
         part = RetryPromptPart(content=f'Please {" or ".join(self._alternatives())}.')
         return self._reject(Rejected(part, ToolRetryError(part)))
@@ -192,7 +196,7 @@ class Turn:
     def _next_earlier_text(self) -> Move:
         text = next(self._earlier, None)
         if text is not None:
-            self.at = At.EARLIER_TEXT
+            self.at = _EARLIER_TEXT
             return UseText(text)
         self._count_retry()
         return AskAgain([])
@@ -225,7 +229,7 @@ class Turn:
         for call in self._outputs:
             if self._final is None or self._rules.end_strategy == 'exhaustive':
                 self._call = call
-                self.at = At.OUTPUT_TOOL
+                self.at = _OUTPUT_TOOL
                 return UseOutputTool(call)
             self._return(call, 'Output tool not used - a final result was already processed.')
         return self._run_tools()
@@ -270,7 +274,7 @@ class Turn:
             return self._close([])
         self._check_limit(len(batch))
         self._batch = batch
-        self.at = At.BATCH
+        self.at = _BATCH
         return RunBatch(batch, answers)
 
     def _check_limit(self, calls: int) -> None:
@@ -297,9 +301,8 @@ class Turn:
 
     def _close(self, deferred: list[tuple[ToolCallPart, ToolDeferred]]) -> Move:
         if self._answers is None:
-            left: list[tuple[ToolCallPart, ToolDeferred]] = []
-            for kind in _PUT_OFF:
-                left += [(call, ToolDeferred(kind)) for call in self._calls.get(kind, ())]
+            found = self._calls
+            left = [(call, ToolDeferred(kind)) for kind in _PUT_OFF if kind in found for call in found[kind]]
             if self._final is None:
                 deferred = deferred + left
             elif not isinstance(self._final.output, DeferredToolRequests):

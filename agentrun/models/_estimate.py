@@ -23,6 +23,7 @@ from agentrun.messages import (
     RetryPromptPart,
     TextPart,
     ThinkingPart,
+    ToolCallPart,
     ToolReturnPart,
     UserContent,
 )
@@ -155,7 +156,9 @@ def _request_words(part: ModelRequestPart) -> int:
 
 
 def _response_words(part: ModelResponsePart) -> int:
-    if isinstance(part, TextPart | ThinkingPart):
+    if isinstance(part, ToolCallPart):  # first, for there may be many
+        return 1 + _words(part.args_as_json_str())
+    if isinstance(part, (TextPart, ThinkingPart)):
         return count_words(part.content)
     if isinstance(part, FilePart):
         return count_words([part.content])

@@ -208,7 +208,7 @@ class FunctionToolset(AbstractToolset[AgentDepsT]):
         tools: dict[str, ToolsetTool[AgentDepsT]] = {}
         for name, tool in self.tools.items():
             max_retries = self.max_retries if tool.max_retries is None else tool.max_retries
-            tool_def = await _define(name, tool, ctx, max_retries)
+            tool_def = tool.tool_def if tool.prepare is None else await _prepared(name, tool, ctx, max_retries)
             if not tool_def:
                 continue
             if tool_def.name in tools:
@@ -243,12 +243,10 @@ class FunctionToolset(AbstractToolset[AgentDepsT]):
             raise ModelRetry(f'Timed out after {timeout} seconds.') from None
 
 
-async def _define(
+async def _prepared(
     name: str, tool: Tool[AgentDepsT], ctx: RunContext[AgentDepsT], max_retries: int
 ) -> ToolDefinition | None:
-    """Define a tool for one step; a context of its own is made only for a function that sees it."""
-    if tool.prepare is None:
-        return tool.tool_def
+    """Define a tool for one step by its function, which is given a context of its own."""
     return await tool.prepare_tool_def(
         changed(ctx, tool_name=name, retry=ctx.retries.get(name, 0), max_retries=max_retries)
     )
