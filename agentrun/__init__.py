@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentrun._ambient import deterministic
+    from agentrun._callables import sync_inline
     from agentrun._core._nodes import CallToolsNode, ModelRequestNode, SetFinalResult, UserPromptNode
     from agentrun._core._state import EndStrategy, capture_run_messages
     from agentrun._run_context import RunContext
@@ -231,10 +232,12 @@ __all__ = (
     'WrapperToolset',
     'capture_run_messages',
     'deterministic',
+    'sync_inline',
 )
 
 _HOMES = {
     'agentrun._ambient': 'deterministic',
+    'agentrun._callables': 'sync_inline',
     'agentrun._core._nodes': 'CallToolsNode ModelRequestNode SetFinalResult UserPromptNode',
     'agentrun._core._state': 'EndStrategy capture_run_messages',
     'agentrun._run_context': 'RunContext',

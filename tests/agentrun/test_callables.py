@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agentrun._callables import call_function, is_async_callable, run_in_thread
+from agentrun._callables import call_function, is_async_callable, run_in_thread, sync_inline
 
 pytestmark = pytest.mark.anyio
 
@@ -89,3 +89,10 @@ async def test_what_a_function_raises_in_a_thread_comes_out_as_itself():
     with pytest.raises(ValueError, match='x') as caught:
         await run_in_thread(fail, wrong=True)
     assert caught.value is error
+
+
+async def test_a_sync_function_is_called_in_place_where_the_user_says_that_none_blocks():
+    with sync_inline():
+        assert await run_in_thread(threading.get_ident) == threading.get_ident()
+        assert await call_function(threading.get_ident, is_async=False) == threading.get_ident()
+    assert await run_in_thread(threading.get_ident) != threading.get_ident()
