@@ -3,7 +3,7 @@
 import warnings
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -485,3 +485,46 @@ def test_any_history_comes_back_equal_and_to_the_byte(messages: list[ModelMessag
     restored = ModelMessagesTypeAdapter.validate_json(text)
     assert restored == messages
     assert dump_messages(restored) == text
+
+
+VALUES: list[object] = ['a', 'b', 1, True, 1.0, None, TIME, TIME.astimezone(timezone(timedelta(hours=2))), Color.RED]
+ASSIGNMENTS: list[Callable[[Any, str, object], object]] = [
+    setattr,
+    object.__setattr__,
+    lambda record, name, value: record.__dict__.update({name: value}),
+    lambda record, name, value: setattr(record, '__dict__', {**record.__dict__, name: value}),
+    lambda record, name, value: moved(odd(record, **{name: value}), name),
+]
+
+
+@given(st.data())
+@pytest.mark.filterwarnings('ignore:Pydantic serializer warnings')
+def test_edits_of_every_kind_and_depth_show_in_the_next_dump(data: st.DataObject):
+    nested: dict[str, Any] = {'deep': [{}]}
+    parts = [UserPromptPart('hi', timestamp=TIME), ToolReturnPart('t', nested, 'id', timestamp=TIME)]
+    request = ModelRequest(parts=parts)
+    response = ModelResponse(parts=[TextPart('a'), ToolCallPart('t', {'a': nested}, 'id')], timestamp=TIME)
+    messages: list[Any] = [request, response]
+
+    def assign() -> None:
+        record = data.draw(st.sampled_from([*messages, *parts, *response.parts, response.usage]))
+        # Without its parts or its kind an object is no message any more, and the adapter fails.
+        names = [f.name for f in fields(record) if f.name not in {'parts', 'kind', 'part_kind', 'usage', 'details'}]
+        data.draw(st.sampled_from(ASSIGNMENTS))(record, data.draw(st.sampled_from(names)), data.draw(values))
+
+    values = st.sampled_from(VALUES)
+    edits: list[Callable[[], object]] = [
+        assign,
+        lambda: parts.append(UserPromptPart(data.draw(TEXTS), timestamp=TIME)),
+        parts.reverse,
+        lambda: list[Any].extend(parts, [ToolReturnPart('t', data.draw(values), 'id', timestamp=TIME)]),
+        lambda: parts.__setitem__(slice(-1, None), []),
+        lambda: nested['deep'][0].update({data.draw(TEXTS): data.draw(values)}),
+        lambda: response.usage.details.update(new=data.draw(st.integers(0, 9))),
+        lambda: setattr(response, 'usage', RequestUsage(input_tokens=data.draw(st.integers(0, 9)))),
+        lambda: setattr(response.parts[0], '__class__', data.draw(st.sampled_from([TextPart, OwnText]))),
+        lambda: messages.append(ModelRequest(parts=list(parts))),
+    ]
+    for edit in data.draw(st.lists(st.sampled_from(edits), max_size=6)):
+        edit()
+        assert dump_messages(messages) == ModelMessagesTypeAdapter.dump_json(messages)
