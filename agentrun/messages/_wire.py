@@ -92,6 +92,7 @@ _ORDINARY = (
 
 # Their content may hold files or validation errors, where it is not just text.
 _PROMPTS = {UserPromptPart, RetryPromptPart}
+_SEQUENCES = {list, tuple}
 
 _Orders: TypeAlias = dict[type, tuple[str, ...]]
 
@@ -110,20 +111,19 @@ def _plain(message: ModelMessage, orders: _Orders) -> dict[str, Any] | None:
     """The message as dictionaries that share its values; None if it has to be left to the adapter."""
     # In one function, and by classes as they are: a call for each object would take as long as all the rest.
     order = orders.get(type(message))
-    if order is None or (*message.__dict__,) != order or type(message.parts) not in {list, tuple}:
+    if order is None or (*(state := message.__dict__),) != order or type(state['parts']) not in _SEQUENCES:
         return None
     parts: list[dict[str, Any]] = []
     for part in message.parts:
-        order = orders.get(type(part))
-        if order is None or (*part.__dict__,) != order:
+        order = orders.get(kind := type(part))
+        if order is None or (*(values := part.__dict__),) != order:
             return None
-        values = part.__dict__
-        if type(part) in _PROMPTS and type(values['content']) is not str:
+        if kind in _PROMPTS and type(values['content']) is not str:
             return None
         parts.append(values)
     if type(message) is ModelRequest:
-        return {**message.__dict__, 'parts': parts}
-    usage: object = message.__dict__['usage']
-    if type(usage) is not RequestUsage or (*usage.__dict__,) != orders[RequestUsage]:
+        return {**state, 'parts': parts}
+    usage: object = state['usage']
+    if type(usage) is not RequestUsage or (*(counts := usage.__dict__),) != orders[RequestUsage]:
         return None
-    return {**message.__dict__, 'parts': parts, 'usage': usage.__dict__}
+    return {**state, 'parts': parts, 'usage': counts}
