@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import contextvars
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,22 +22,14 @@ class _Loop:
 
     def __init__(self, runner: asyncio.Runner) -> None:
         self.runner = runner
-        atexit.register(self.close)
-
-    def close(self) -> None:
-        """Close the loop; a second time does nothing."""
-        atexit.unregister(self.close)
-        self.runner.close()
+        # Goes with the thread, whose local names alone hold this object; the loop of the main thread goes at exit.
+        weakref.finalize(self, runner.close)
 
 
 class _Loops(threading.local):
-    """The loop of the current thread. It goes with the thread."""
+    """The loop of the current thread."""
 
     loop: _Loop | None = None
-
-    def __del__(self) -> None:
-        if self.loop is not None:
-            self.loop.close()
 
 
 _loops = _Loops()

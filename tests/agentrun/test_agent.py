@@ -1,6 +1,8 @@
 """`Agent`: construction, the ways to run it, what can be set where, and what overrides what."""
 
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Self, cast
@@ -202,6 +204,21 @@ def test_run_sync_keeps_a_loop_for_each_thread():
     thread.start()
     thread.join()
     assert [loops[0] is loops[1], loops[2] is loops[3], loops[0] is loops[2]] == [True, True, False]
+    assert [loops[0].is_closed(), loops[2].is_closed()] == [False, True]  # the second one went with its thread
+
+
+def test_the_loop_of_run_sync_is_closed_at_exit():
+    code = (
+        'import asyncio, atexit\n'
+        'from agentrun import Agent\n'
+        'agent, loops = Agent("test"), []\n'
+        'atexit.register(lambda: print("closed" if loops[0].is_closed() else "left open"))\n'
+        '@agent.tool_plain\n'
+        'async def note() -> None: loops.append(asyncio.get_running_loop())\n'
+        'agent.run_sync("go")\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ('closed\n', '')
 
 
 # Settings and instructions

@@ -5,7 +5,7 @@ from typing import Any
 
 import pydantic_core
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import agentrun.messages
@@ -142,7 +142,6 @@ def outcome(m: Any, text: bytes) -> object:
     return dumped, repr(loaded), [str(warning.message) for warning in caught]
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(REQUEST | RESPONSE, max_size=3))
 def test_generated_json_loads_and_dumps_alike(messages: list[Any]):
     text = pydantic_core.to_json(messages)

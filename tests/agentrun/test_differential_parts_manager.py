@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import agentrun._parts_manager
@@ -91,7 +91,6 @@ def seen(library: Any, messages: Any, steps: list[Step]) -> list[object]:
     return [*shown, sorted(map(str, manager._vendor_id_to_part_index.items()))]
 
 
-@settings(deadline=None)
 @given(STEPS)
 @example(
     [

@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.side_by_side import OUTPUTS, STYLES, Library, Script, agent_for, both
@@ -29,10 +29,7 @@ CALLS = st.sampled_from([('call', name, args) for name, choices in ARGS.items() 
 PARTS = st.one_of(CALLS, CALLS, st.tuples(st.just('text'), WORDS), st.just(('think', 'hmm')), st.just(('builtin',)))
 SCRIPTS = st.lists(st.lists(PARTS, max_size=4), max_size=5)
 
-ENOUGH = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-
-@ENOUGH
 @given(
     script=SCRIPTS,
     output=st.sampled_from(sorted(OUTPUTS)),
@@ -51,7 +48,6 @@ def test_any_script_gives_the_same_run(
     both(make, style, which_tool=False)
 
 
-@ENOUGH
 @given(
     first=SCRIPTS,
     second=SCRIPTS,

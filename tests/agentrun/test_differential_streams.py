@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple, TypeAlias
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.both import Library, stable
@@ -144,7 +144,6 @@ OFFERS = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(
     OFFERS.flatmap(lambda offer: st.booleans().map(lambda image: offer._replace(image=image))),
     st.lists(
@@ -184,7 +183,6 @@ PIECES = (
 ITEMS = st.builds(text_item, CONTENTS) | st.builds(item_of, st.dictionaries(st.integers(0, 2), PIECES, max_size=3))
 
 
-@settings(deadline=None)
 @given(OFFERS, st.lists(ITEMS | st.sampled_from([SAID[2], lambda x: None]), max_size=6))
 def test_any_stream_of_a_function_gives_the_same_events(offer: Offer, items: list[Made]):
     def script(library: Library) -> Coroutine[Any, Any, object]:
@@ -218,7 +216,6 @@ HISTORIES: list[Made] = [
 ]
 
 
-@settings(deadline=None)
 @given(
     OFFERS,
     st.sampled_from(HISTORIES),

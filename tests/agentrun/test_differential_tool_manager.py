@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -193,7 +193,6 @@ async def test_a_call_ends_alike_in_three_steps(index: int):
     await compare([[index], [index], [index]])
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(st.integers(0, len(CALLS) - 1), max_size=4), max_size=4))
 def test_any_calls_end_alike(steps: list[list[int]]):
     anyio.run(compare, steps)  # asyncio, which theirs needs
