@@ -403,7 +403,7 @@ async def _builtin_tools(deps: GraphAgentDeps[DepsT, Any], run_context: RunConte
 async def _process_history(ctx: RunCtx[DepsT], run_context: RunContext[DepsT]) -> None:
     """Let the history processors replace the stored history, in place: others watch the list."""
     history = ctx.state.message_history
-    processed = history[:]
+    given = processed = history[:]
     for processor in ctx.deps.history_processors:
         args = (run_context, processed) if takes_run_context(processor) else (processed,)
         processed = await call_function(processor, *args, is_async=is_async_callable(processor))
@@ -414,5 +414,6 @@ async def _process_history(ctx: RunCtx[DepsT], run_context: RunContext[DepsT]) -
         raise UserError('Processed history must end with a `ModelRequest`.')
     if last.timestamp is None:
         last.timestamp = _ambient.now()
-    ctx.deps.new_message_index -= len(history) - len(processed)
+    # measured on the list that was handed out, as in 1.38: what a processor removes from it in place is not counted
+    ctx.deps.new_message_index -= len(given) - len(processed)
     history[:] = processed
