@@ -85,7 +85,7 @@ def return_parts(
         content, user_content = _divide(call.tool_name, cast('list[Any]', value))
     else:
         (content,), user_content = _divide(call.tool_name, [value])
-    part = ToolReturnPart(tool_name=call.tool_name, tool_call_id=call.tool_call_id, content=content, metadata=metadata)
+    part = ToolReturnPart(call.tool_name, content, call.tool_call_id, metadata=metadata)
     return part, user_content or None
 
 

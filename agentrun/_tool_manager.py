@@ -105,14 +105,7 @@ class ToolManager(Generic[AgentDepsT]):
         tool = tools.get(call.tool_name)
         if tool is None:
             return ToolRetried.from_error(_unknown(call.tool_name, tools))
-        mode = 'trailing-strings' if allow_partial else 'off'
-        context = ctx.validation_context
-        try:
-            if isinstance(call.args, str):
-                return tool.args_validator.validate_json(call.args or '{}', allow_partial=mode, context=context)
-            return tool.args_validator.validate_python(call.args or {}, allow_partial=mode, context=context)
-        except (ValidationError, ModelRetry) as error:
-            return ToolRetried.from_error(error)
+        return _validated(tool, call.args, ctx.validation_context, allow_partial=allow_partial)
 
     async def execute(self, call: ToolCallPart, *, approved: bool = False, allow_partial: bool = False) -> ToolOutcome:
         """Validate the arguments of a call and run the tool.
@@ -128,24 +121,27 @@ class ToolManager(Generic[AgentDepsT]):
             RuntimeError: If the tool is one that somebody else answers for.
             Exception: Whatever else the tool raises, as itself.
         """
-        args = self.validate(call, allow_partial=allow_partial)
+        ctx, tools = self._in_step()
+        name = call.tool_name
+        tool = tools.get(name)
+        if tool is None:
+            return ToolRetried.from_error(_unknown(name, tools))
+        args = _validated(tool, call.args, ctx.validation_context, allow_partial=allow_partial)
         if isinstance(args, ToolRetried):
             return args
-        ctx, tools = self._in_step()
-        tool = tools[call.tool_name]
         if tool.tool_def.kind == 'external':
             raise RuntimeError('External tools cannot be called')
         ctx = changed(
             ctx,
-            tool_name=call.tool_name,
+            tool_name=name,
             tool_call_id=call.tool_call_id,
-            retry=ctx.retries.get(call.tool_name, 0),
+            retry=ctx.retries.get(name, 0),
             max_retries=tool.max_retries,
             tool_call_approved=approved,
             partial_output=allow_partial,
         )
         try:
-            return ToolReturned(await self.toolset.call_tool(call.tool_name, args, ctx, tool))
+            return ToolReturned(await self.toolset.call_tool(name, args, ctx, tool))
         except (ValidationError, ModelRetry) as error:
             return ToolRetried.from_error(error)
         except (CallDeferred, ApprovalRequired) as deferred:
@@ -193,6 +189,18 @@ class ToolManager(Generic[AgentDepsT]):
         if self.ctx is None or self.tools is None:
             raise ValueError('ToolManager has not been prepared for a run step yet')
         return self.ctx, self.tools
+
+
+def _validated(
+    tool: ToolsetTool[Any], args: str | dict[str, Any] | None, context: Any, *, allow_partial: bool
+) -> dict[str, Any] | ToolRetried:
+    mode = 'trailing-strings' if allow_partial else 'off'
+    try:
+        if isinstance(args, str):
+            return tool.args_validator.validate_json(args or '{}', allow_partial=mode, context=context)
+        return tool.args_validator.validate_python(args or {}, allow_partial=mode, context=context)
+    except (ValidationError, ModelRetry) as error:
+        return ToolRetried.from_error(error)
 
 
 def _unknown(name: str, tools: dict[str, Any]) -> ModelRetry:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from agentrun._core._moves import (
@@ -131,8 +132,8 @@ class _Work:
         found = self._manager.validate(self.calls[index])
         return found if isinstance(found, ToolRetried) else None
 
-    async def execute(self, index: int) -> ToolOutcome:
-        return await self._manager.execute(self.calls[index], approved=self._approved[index])
+    def execute(self, index: int) -> CoroutineType[Any, Any, ToolOutcome]:
+        return self._manager.execute(self.calls[index], approved=self._approved[index])
 
     def arrived(self, index: int, outcome: ToolOutcome) -> None:
         self._settled[self._places[index]] = _settled(self._manager, self.calls[index], outcome)

@@ -45,7 +45,7 @@ __all__ = (
 T = TypeVar('T')
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False)
 class AgentInfo:
     """What the function of a `FunctionModel` is told beside the messages."""
 
@@ -61,6 +61,26 @@ class AgentInfo:
     """All parameters of the request."""
     instructions: str | None
     """The instructions in force."""
+
+    def __init__(
+        self,
+        *,
+        function_tools: list[ToolDefinition],
+        allow_text_output: bool,
+        output_tools: list[ToolDefinition],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        instructions: str | None,
+    ) -> None:
+        # all at once: one is made for every request, and a frozen class takes its fields one by one at a high price
+        vars(self).update(
+            function_tools=function_tools,
+            allow_text_output=allow_text_output,
+            output_tools=output_tools,
+            model_settings=model_settings,
+            model_request_parameters=model_request_parameters,
+            instructions=instructions,
+        )
 
 
 FunctionDef: TypeAlias = Callable[[list[ModelMessage], AgentInfo], ModelResponse | Awaitable[ModelResponse]]
