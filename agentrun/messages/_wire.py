@@ -43,7 +43,7 @@ AgentStreamEventsTypeAdapter = TypeAdapter(list[AgentStreamEvent], config=_CONFI
 
 
 def dump_messages(messages: Sequence[ModelMessage]) -> bytes:
-    """Return the JSON of a history: the same bytes as `ModelMessagesTypeAdapter.dump_json`, in half the time.
+    """Return the JSON of a history: the same bytes as `ModelMessagesTypeAdapter.dump_json`, in less time.
 
     Args:
         messages: Requests and responses, in order.
