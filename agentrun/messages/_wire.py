@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import cache
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, cast
 
 from pydantic import ConfigDict, TypeAdapter
 from pydantic_core import PydanticSerializationError, SchemaSerializer
@@ -111,7 +111,9 @@ def _plain(message: ModelMessage, orders: _Orders) -> dict[str, Any] | None:
     """The message as dictionaries that share its values; None if it has to be left to the adapter."""
     # In one function, and by classes as they are: a call for each object would take as long as all the rest.
     order = orders.get(type(message))
-    if order is None or (*(state := message.__dict__),) != order or type(state['parts']) not in _SEQUENCES:
+    if order is None or (*(state := message.__dict__),) != order:
+        return None
+    if type(state['parts']) not in _SEQUENCES or type(state['kind']) is not str:
         return None
     parts: list[dict[str, Any]] = []
     for part in message.parts:
@@ -123,7 +125,15 @@ def _plain(message: ModelMessage, orders: _Orders) -> dict[str, Any] | None:
         parts.append(values)
     if type(message) is ModelRequest:
         return {**state, 'parts': parts}
-    usage: object = state['usage']
-    if type(usage) is not RequestUsage or (*(counts := usage.__dict__),) != orders[RequestUsage]:
+    counts = _counts(state['usage'], orders[RequestUsage])
+    return None if counts is None else {**state, 'parts': parts, 'usage': counts}
+
+
+def _counts(usage: object, order: tuple[str, ...]) -> dict[str, Any] | None:
+    """The usage as a dictionary; None if it has to be left to the adapter, which writes True as 1."""
+    if type(usage) is not RequestUsage or (*(counts := usage.__dict__),) != order:
         return None
-    return {**state, 'parts': parts, 'usage': counts}
+    details: object = counts['details']
+    if type(details) is not dict or bool in map(type, counts.values()):
+        return None
+    return None if details and bool in map(type, cast('dict[Any, Any]', details).values()) else counts

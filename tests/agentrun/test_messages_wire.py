@@ -407,6 +407,9 @@ def answer(**changes: Any) -> ModelResponse:
         answer(usage=moved(RequestUsage(), 'input_tokens')),
         answer(usage=RunUsage(requests=1)),
         answer(usage={'a': 1}),
+        answer(usage=RequestUsage(input_tokens=True)),
+        answer(usage=RequestUsage(details={'a': True})),
+        answer(usage=odd(RequestUsage(), details=[True])),
         answer(timestamp='now', finish_reason='other', metadata=[1]),
         answer(kind='other'),
         moved(answer(), 'kind'),
@@ -430,6 +433,12 @@ def test_an_odd_message_leaves_its_neighbours_as_they_are():
 def test_what_is_no_message_has_the_bytes_that_the_adapter_gives_it():
     messages: Any = [answer(), {'kind': 'request', 'parts': []}]
     assert dump_messages(messages) == ModelMessagesTypeAdapter.dump_json(messages)
+
+
+def test_a_message_of_no_kind_at_all_is_refused_as_by_the_adapter():
+    for dump in (ModelMessagesTypeAdapter.dump_json, dump_messages):
+        with pytest.raises(PydanticSerializationError):
+            dump([answer(kind=[1])])
 
 
 def test_an_error_is_told_in_the_adapters_words():
