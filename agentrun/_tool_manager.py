@@ -87,9 +87,9 @@ class ToolManager(Generic[AgentDepsT]):
 
     def should_call_sequentially(self, calls: Sequence[ToolCallPart]) -> bool:
         """Tell whether calls of one response may not run at the same time: one `sequential` tool is enough."""
-        return _sequential.get() or any(
-            tool_def.sequential for call in calls if (tool_def := self.get_tool_def(call.tool_name))
-        )
+        tools = self._in_step()[1]
+        called = {call.tool_name for call in calls}
+        return _sequential.get() or any(tools[name].tool_def.sequential for name in called if name in tools)
 
     def validate(self, call: ToolCallPart, *, allow_partial: bool = False) -> dict[str, Any] | ToolRetried:
         """Validate the arguments of a call; run nothing.

@@ -78,7 +78,8 @@ class UsageBase:
 
     def has_values(self) -> bool:
         """Return whether any counter is set."""
-        return any(vars(self).values())
+        # the first two are nearly always set, and to look at all of them costs several times more
+        return bool(self.input_tokens or self.output_tokens) or any(vars(self).values())
 
     def __repr__(self) -> str:
         shown = (f'{f.name}={value!r}' for f in fields(self) if (value := getattr(self, f.name)))

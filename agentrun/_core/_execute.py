@@ -139,18 +139,17 @@ class _Work:
         self._settled[self._places[index]] = _settled(self._manager, self.calls[index], outcome)
 
     async def perform(self, execute: Callable[[int], Awaitable[ToolOutcome]]) -> None:
-        async def one(index: int) -> None:
-            self.arrived(index, await execute(index))
-
         if self.sequential or len(self.calls) == 1:
             for index in range(len(self.calls)):
-                await one(index)
+                self.arrived(index, await execute(index))
         else:
-            await _side_by_side(one, len(self.calls))
+            await _side_by_side(execute, self.arrived, len(self.calls))
 
 
-async def _side_by_side(work: Callable[[int], Awaitable[None]], count: int) -> None:
-    """Run `work(0)` to `work(count - 1)` at the same time, started in this order.
+async def _side_by_side(
+    execute: Callable[[int], Awaitable[ToolOutcome]], arrived: Callable[[int, ToolOutcome], None], count: int
+) -> None:
+    """Execute calls 0 to `count - 1` at the same time, started in this order, and let each arrive.
 
     The first error cancels the others and is raised as itself: the group never sees it, so that no exception group
     wraps it or stands in its context.
@@ -162,7 +161,7 @@ async def _side_by_side(work: Callable[[int], Awaitable[None]], count: int) -> N
 
     async def one(index: int, end_all: Callable[[], object]) -> None:
         try:
-            await work(index)
+            arrived(index, await execute(index))
         except GeneratorExit:
             raise
         except BaseException as error:

@@ -257,17 +257,17 @@ class Turn:
     # Function tools, and what is left
 
     def _run_tools(self) -> Move:
-        batch = list(self._of_kind('function'))
+        batch = [*self._calls.get('function', ())]
         if self._final is not None and self._rules.end_strategy == 'early':
             for call in batch:
                 self._return(call, 'Tool not executed - a final result was already processed.')
             batch = []
-        if unknown := self._of_kind('unknown'):
+        if unknown := self._calls.get('unknown'):
             self._count_retry()
             batch += unknown
         answers: dict[str, DeferredToolResult] = {}
         if self._answers is not None:
-            batch += [*self._of_kind('external'), *self._of_kind('unapproved')]
+            batch += [call for kind in _PUT_OFF for call in self._calls.get(kind, ())]
             answers = _matching_answers(batch, self._answers)
             batch = [call for call in batch if call.tool_call_id in answers]
         if not batch:
@@ -331,9 +331,6 @@ class Turn:
         )
 
     # Helpers
-
-    def _of_kind(self, kind: str) -> Sequence[ToolCallPart]:
-        return self._calls.get(kind, ())
 
     def _return(self, call: ToolCallPart, text: str) -> None:
         self._parts.append(ToolReturnPart(tool_name=call.tool_name, content=text, tool_call_id=call.tool_call_id))

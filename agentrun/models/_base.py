@@ -223,7 +223,9 @@ class Model(ABC):
             raise UserError('Tool output is not supported by this model.')
         if params.allow_image_output and not profile.supports_image_output:
             raise UserError('Image output is not supported by this model.')
-        supported = tuple(profile.supported_builtin_tools) if params.builtin_tools else ()
+        if not params.builtin_tools:
+            return
+        supported = tuple(profile.supported_builtin_tools)
         unsupported = [type(tool).__name__ for tool in params.builtin_tools if not isinstance(tool, supported)]
         if unsupported:
             raise UserError(

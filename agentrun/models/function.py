@@ -226,13 +226,11 @@ class FunctionModel(Model):
             AssertionError: If there is only a function for streamed requests.
         """
         info = self._info(messages, model_settings, model_request_parameters)
-        if self.function is None:
+        function: Callable[..., Any] | None = self.function
+        if function is None:
             raise AssertionError('FunctionModel must receive a `function` to support non-streamed requests')
-        if self._is_async:
-            response = await cast('Callable[..., Awaitable[ModelResponse]]', self.function)(messages, info)
-        else:
-            response = await run_in_thread(cast('Callable[..., ModelResponse]', self.function), messages, info)
-        if not isinstance(response, ModelResponse):  # pyright: ignore[reportUnnecessaryIsInstance], users' functions
+        response = await function(messages, info) if self._is_async else await run_in_thread(function, messages, info)
+        if not isinstance(response, ModelResponse):
             raise TypeError(
                 f'The function of {self._model_name!r} has to return a `ModelResponse`; it returned {response!r}.'
             )
