@@ -182,19 +182,37 @@ _One: TypeAlias = 'Callable[[int, Callable[[], object]], Coroutine[Any, Any, Non
 
 
 async def _in_tasks(one: _One, count: int) -> None:
-    """Use asyncio's own group, which starts tasks in order at a fifth of what anyio's costs."""
+    """Use bare tasks, which begin in order: groups pay for each task's end, and most calls end in their first step.
+
+    Does not return before the last task has ended, cancelled or not.
+    """
     import asyncio
 
     tasks: list[asyncio.Task[None]] = []
+    ending = False
 
     def end_all() -> None:
-        current = asyncio.current_task()
-        for task in tasks:
-            if task is not current:
-                task.cancel()
+        nonlocal ending
+        if not ending:  # a second time would cut short what a call cleans up
+            ending = True
+            current = asyncio.current_task()
+            for task in tasks:
+                if task is not current:
+                    task.cancel()
 
-    async with asyncio.TaskGroup() as group:
-        tasks.extend(group.create_task(one(index, end_all)) for index in range(count))
+    tasks.extend(asyncio.create_task(one(index, end_all)) for index in range(count))
+    cancellation: asyncio.CancelledError | None = None
+    pause: Awaitable[object] | None = asyncio.sleep(0)  # in which each task takes its first step
+    while pause is not None:
+        try:
+            await pause
+        except asyncio.CancelledError as error:  # of the caller, maybe not the first
+            end_all()
+            cancellation = error
+        pending = [task for task in tasks if not task.done()]
+        pause = asyncio.wait(pending) if pending else None
+    if cancellation is not None:
+        raise cancellation
 
 
 async def _in_nursery(one: _One, count: int) -> None:

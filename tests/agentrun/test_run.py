@@ -299,6 +299,60 @@ async def test_parallel_tools_end_with_whoever_waits_for_them():
     assert (scope.cancelled_caught, ended) == (True, ['slow', 'slow'])
 
 
+async def test_parallel_tools_that_take_long_to_end_are_waited_for_however_often_the_caller_is_cancelled():
+    begun: list[str] = []
+    ended: list[str] = []
+
+    async def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[ToolCallPart('slow', {}), ToolCallPart('stubborn', {})])
+
+    agent = Agent(FunctionModel(script))
+
+    @agent.tool_plain
+    async def slow() -> None:
+        begun.append('slow')
+        try:
+            await anyio.sleep(10)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.02)
+            ended.append('slow')
+
+    @agent.tool_plain
+    async def stubborn() -> str:
+        begun.append('stubborn')
+        try:
+            await anyio.sleep(10)
+        except anyio.get_cancelled_exc_class():
+            ended.append('stubborn')
+            raise
+        return 'never'
+
+    with anyio.move_on_after(0.02) as outer, anyio.move_on_after(0.01) as inner:
+        await agent.run('go')
+    assert (begun, sorted(ended)) == (['slow', 'stubborn'], ['slow', 'stubborn'])
+    assert outer.cancelled_caught or inner.cancelled_caught
+
+
+async def test_a_run_that_was_cancelled_before_its_parallel_tools_begins_none_of_them():
+    begun: list[str] = []
+
+    async def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        scope.cancel()
+        return ModelResponse(parts=[ToolCallPart('look', {}), ToolCallPart('look', {})])
+
+    agent = Agent(FunctionModel(script))
+
+    @agent.tool_plain
+    async def look() -> None:
+        await anyio.lowlevel.checkpoint()
+        begun.append('look')
+
+    with anyio.CancelScope() as scope:
+        await agent.run('go')
+    assert (scope.cancelled_caught, begun) == (True, [])
+
+
 async def test_a_batch_with_a_sequential_tool_runs_one_call_after_the_other():
     order: list[str] = []
 
