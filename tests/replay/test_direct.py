@@ -1,5 +1,6 @@
 """Requests without an agent, and models around models: recorded and replayed like any run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from agentrun.direct import model_request, model_request_sync
 from agentrun.exceptions import ModelHTTPError
 from agentrun.models.fallback import FallbackModel
 from agentrun.models.function import AgentInfo, FunctionModel
-from replay import Diverged, use_cassette
+from replay import Diverged, Session, use_cassette
+from replay.cassette import Cassette
+from replay.check import check_cassette
 
 pytestmark = pytest.mark.anyio
 
@@ -95,3 +98,35 @@ async def test_a_run_with_models_to_fall_back_on_is_one_answer_in_the_recording(
         with use_cassette('run', dir=tmp_path, record='once'):
             assert (await agent.run('go')).output == 'answer 1'
     assert (down.asked, good.asked) == (1, 1)
+
+
+def test_recorded_direct_requests_pass_the_check(tmp_path: Path):
+    good, down = Scripted(), Scripted(ModelHTTPError(503, 'scripted', 'down'))
+    with use_cassette('run', dir=tmp_path, record='once'):
+        answer = model_request_sync(good.model, question('one'))
+        model_request_sync(good.model, [*question('one'), answer, *question('two')])
+        with pytest.raises(ModelHTTPError):
+            model_request_sync(down.model, question('one'))
+    checked = check_cassette(read(tmp_path))
+    assert [(run.run, run.verdict) for run in checked] == [
+        ('direct', 'exact'),
+        ('direct#2', 'exact'),
+        ('direct#3', 'exact'),
+    ]
+
+
+def test_the_check_finds_a_direct_request_that_ended_otherwise(tmp_path: Path):
+    with use_cassette('run', dir=tmp_path, record='once'):
+        model_request_sync(Scripted().model, question('one'))
+    (run,) = read(tmp_path).runs
+    unanswered = replace(run, nodes=(replace(run.nodes[0], then=()),))
+    (checked,) = check_cassette(Cassette(runs=(unanswered,)))
+    assert checked.verdict == 'differs'
+    assert checked.divergence is not None
+    assert checked.divergence.live == 'an answer of the model'
+
+
+def read(folder: Path) -> Cassette:
+    session = Session('run', dir=folder).open()
+    session.close(ok=False)
+    return Cassette(runs=session.recorded_runs)

@@ -14,6 +14,7 @@ from agentrun._ambient import Source
 from agentrun._core._nodes import CallToolsNode, SetFinalResult
 from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch, ToolWork, install
 from agentrun._outcomes import ToolDeferred, ToolOutcome, ToolRetried
+from agentrun.direct import model_request
 from agentrun.messages import ModelResponse
 from agentrun.result import FinalResult
 from agentrun.run import AgentRun
@@ -46,18 +47,10 @@ async def play(run: Run) -> Played:
     """
     script = script_of(run)
     player = _Player(run, script)
-    agent = agent_of(script, instructions=player.instructions, judge=player.judge, name=run.agent)
-    scope = agent.iter(
-        None if script.prompt is None else restored_prompt(script.prompt),
-        message_history=restored_messages(script.history) or None,
-        deferred_tool_results=_deferred(script.deferred),
-        usage_limits=_usage_limits(script),
-    )
     error: Exception | None = None
     with install(player):
         try:
-            async with scope as started:
-                await _drive(started, run)
+            await (_ask(run) if _is_direct(run) else _run_agent(run, script, player))
         except _OutOfScript as stop:
             player.missing = stop.what
         except Exception as raised:  # noqa: BLE001, how the run failed is the answer
@@ -69,6 +62,28 @@ async def play(run: Run) -> Played:
         error=None if error is None else (type(error).__name__, str(error)),
         missing=player.missing,
     )
+
+
+async def _run_agent(run: Run, script: Script, player: '_Player') -> None:
+    agent = agent_of(script, instructions=player.instructions, judge=player.judge, name=run.agent)
+    scope = agent.iter(
+        None if script.prompt is None else restored_prompt(script.prompt),
+        message_history=restored_messages(script.history) or None,
+        deferred_tool_results=_deferred(script.deferred),
+        usage_limits=_usage_limits(script),
+    )
+    async with scope as started:
+        await _drive(started, run)
+
+
+def _is_direct(run: Run) -> bool:
+    """Whether a run is a request without an agent: one node, whose request was handed in as it stands."""
+    return [(node.kind, node.from_history) for node in run.nodes] == [('ModelRequestNode', True)]
+
+
+async def _ask(run: Run) -> None:
+    """Make a request without an agent; the player answers, so that any model will do."""
+    await model_request('test', restored_messages(run.history))
 
 
 async def _drive(run: AgentRun[None, Any], recorded: Run) -> None:
