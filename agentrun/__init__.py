@@ -96,7 +96,7 @@ if TYPE_CHECKING:
     from agentrun.output import NativeOutput, PromptedOutput, StructuredDict, TextOutput, ToolOutput
     from agentrun.profiles import DEFAULT_PROFILE, ModelProfile, ModelProfileSpec
     from agentrun.result import FinalResult
-    from agentrun.run import AgentRun, AgentRunResult
+    from agentrun.run import AgentRun, AgentRunResult, AgentRunResultEvent
     from agentrun.settings import ModelSettings
     from agentrun.tools import DeferredToolRequests, DeferredToolResults, Tool, ToolApproved, ToolDefinition, ToolDenied
     from agentrun.toolsets import (
@@ -122,6 +122,7 @@ __all__ = (
     'AgentRun',
     'AgentRunError',
     'AgentRunResult',
+    'AgentRunResultEvent',
     'AgentStreamEvent',
     'ApprovalRequired',
     'ApprovalRequiredToolset',
@@ -265,7 +266,7 @@ _HOMES = {
     'agentrun.output': 'NativeOutput PromptedOutput StructuredDict TextOutput ToolOutput',
     'agentrun.profiles': 'DEFAULT_PROFILE ModelProfile ModelProfileSpec',
     'agentrun.result': 'FinalResult',
-    'agentrun.run': 'AgentRun AgentRunResult',
+    'agentrun.run': 'AgentRun AgentRunResult AgentRunResultEvent',
     'agentrun.settings': 'ModelSettings',
     'agentrun.tools': 'DeferredToolRequests DeferredToolResults Tool ToolApproved ToolDefinition ToolDenied',
     'agentrun.toolsets': """

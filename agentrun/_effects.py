@@ -15,14 +15,14 @@ and answers with a `RunHandler`, or with None for a run that it leaves alone.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Protocol
 
 from ._ambient import Source
 from ._outcomes import ToolOutcome, ToolRetried
 from ._records import full_repr, lean_dataclass
 from .messages import ModelMessage, ModelResponse, ToolCallPart, UserContent
-from .models._base import Model, ModelRequestParameters
+from .models._base import Model, ModelRequestParameters, StreamedResponse
 from .settings import ModelSettings
 from .tools import DeferredToolResults
 from .usage import RequestUsage, RunUsage
@@ -129,7 +129,10 @@ class RunEnd:
 
 
 class RunHandler(Protocol):
-    """Carries out the effects of one run. Calls come one after the other, from the task that drives the run."""
+    """Carries out the effects of one run. Calls come one after the other, from the task that drives the run.
+
+    Only `call_tools` may come from a task of its own, which that one waits for.
+    """
 
     @property
     def source(self) -> Source:
@@ -142,6 +145,18 @@ class RunHandler(Protocol):
 
     async def request(self, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
         """Answer a request; `do` asks the model."""
+        ...
+
+    def stream(
+        self, call: ModelCall, do: Callable[[], AbstractAsyncContextManager[StreamedResponse]]
+    ) -> AbstractAsyncContextManager[StreamedResponse]:
+        """Answer a streamed request; `do` gives the model's stream.
+
+        The run enters what is returned, iterates over the stream inside and reads the response off it when it has
+        ended. It goes through to the end unless an error or a cancellation leaves the context before. To see each
+        event as it passes, give a `StreamedResponse` around that of the model; to feed events, give one of your own.
+        Steps of the iteration may be taken in different tasks, one after the other.
+        """
         ...
 
     async def count_tokens(self, call: ModelCall, do: Callable[[], Awaitable[RequestUsage]]) -> RequestUsage:

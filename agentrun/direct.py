@@ -77,7 +77,7 @@ def model_request_sync(
         RuntimeError: If this thread runs an event loop already.
         Exception: As `model_request`.
     """
-    from agentrun.agent._blocking import run_blocking  # its package is all of an agent
+    from agentrun._blocking import run_blocking
 
     return run_blocking(
         lambda: model_request(

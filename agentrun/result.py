@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from typing import Generic
 
+from agentrun._agent_stream import AgentStream
 from agentrun._records import lean_dataclass
+from agentrun._streamed_result import StreamedRunResult, StreamedRunResultSync
 from agentrun.output import OutputDataT
 from agentrun.usage import RunUsage
 
-__all__ = ('FinalResult', 'RunUsage')
+__all__ = ('AgentStream', 'FinalResult', 'RunUsage', 'StreamedRunResult', 'StreamedRunResultSync')
 
 
 @lean_dataclass()

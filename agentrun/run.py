@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncIterator, Callable
 from copy import deepcopy
-from dataclasses import field
+from dataclasses import KW_ONLY, field
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Generic
+from typing import Any, Generic, Literal
 
 from pydantic_core import PydanticSerializationError
 
@@ -25,7 +25,7 @@ from agentrun.output import OutputDataT
 from agentrun.result import FinalResult
 from agentrun.usage import RunUsage
 
-__all__ = ('AgentRun', 'AgentRunResult', 'RunScope')
+__all__ = ('AgentRun', 'AgentRunResult', 'AgentRunResultEvent', 'RunScope')
 
 
 class AgentRun(Generic[AgentDepsT, OutputDataT]):
@@ -131,8 +131,9 @@ class AgentRun(Generic[AgentDepsT, OutputDataT]):
         self._failed = True  # until it is known that the node ran to its end
         deps = self._ctx.deps
         with _ambient.use(deps.source):
-            if deps.handler is not None:
+            if deps.handler is not None and deps.begun is not node:
                 deps.handler.node(node)
+            deps.begun = None
             following = await node.run(self._ctx)
             if deps.handler is not None and isinstance(following, End):
                 deps.handler.node(following)
@@ -143,6 +144,19 @@ class AgentRun(Generic[AgentDepsT, OutputDataT]):
     def __repr__(self) -> str:
         result = repr(self._next.data.output) if isinstance(self._next, End) else '<run not finished>'
         return f'<{type(self).__name__} result={result} usage={self.usage()}>'
+
+
+@lean_dataclass()
+class AgentRunResultEvent(Generic[OutputDataT]):
+    """The last event of a run: its result."""
+
+    result: AgentRunResult[OutputDataT]
+    """The result."""
+
+    _: KW_ONLY
+
+    event_kind: Literal['agent_run_result'] = 'agent_run_result'
+    """Tells this kind of event from others."""
 
 
 class RunScope(Generic[AgentDepsT, OutputDataT]):

@@ -31,22 +31,29 @@ from agentrun._output import BaseOutputProcessor
 from agentrun._run_context import RunContext
 from agentrun._tool_manager import ToolManager
 from agentrun.exceptions import ModelRetry, ToolRetryError, UnexpectedModelBehavior
-from agentrun.messages import RetryPromptPart, ToolCallPart, ToolReturnPart
+from agentrun.messages import FunctionToolResultEvent, RetryPromptPart, ToolCallPart, ToolReturnPart
 from agentrun.tools import DeferredToolResult, ToolApproved, ToolDenied
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
-__all__ = ('carry_out',)
+__all__ = ('Tell', 'carry_out')
 
 
-async def carry_out(move: Asked, deps: GraphAgentDeps[Any, Any], ctx: RunContext[Any]) -> Outcome:
+Tell: TypeAlias = Callable[[FunctionToolResultEvent], None]
+"""Takes note of what came of a call of a batch."""
+
+
+async def carry_out(
+    move: Asked, deps: GraphAgentDeps[Any, Any], ctx: RunContext[Any], tell: Tell | None = None
+) -> Outcome:
     """Do what a move asks for.
 
     Args:
         move: The move.
         deps: Setup of the run; its tool manager is that of the current step.
         ctx: Context of the current step.
+        tell: Told of the calls of a batch as they end, in that order, but for those that are put off.
 
     Returns:
         The answer to the move.
@@ -55,7 +62,7 @@ async def carry_out(move: Asked, deps: GraphAgentDeps[Any, Any], ctx: RunContext
         Exception: What the user's functions raise, if it is no request for a retry.
     """
     if isinstance(move, RunBatch):
-        return await _run_batch(move, deps, ctx.run_step)
+        return await _run_batch(move, deps, ctx.run_step, tell)
     if isinstance(move, UseOutputTool):
         return await _use_output_tool(move.call, deps.tool_manager)
     return await _use_text(move, deps, ctx)
@@ -84,14 +91,13 @@ async def _use_output_tool(call: ToolCallPart, manager: ToolManager[Any]) -> Acc
     return Accepted(cast('ToolReturned', settled).value)  # an output tool cannot put its call off
 
 
-async def _run_batch(move: RunBatch, deps: GraphAgentDeps[Any, Any], step: int) -> BatchDone:
+async def _run_batch(move: RunBatch, deps: GraphAgentDeps[Any, Any], step: int, tell: Tell | None) -> BatchDone:
     """Settle the calls whose answers were handed in, and run the others."""
     manager = deps.tool_manager
-    if len(move.calls) == 1 and not move.answers and deps.handler is None:
+    if len(move.calls) == 1 and not move.answers and deps.handler is None and tell is None:
         call = move.calls[0]
         return BatchDone([_settled(manager, call, await manager.execute(call))])
-    settled: dict[int, Settled] = {}
-    work = _Work(manager, settled)
+    work = _Work(manager, tell)
     for index, call in enumerate(move.calls):
         answer = move.answers.get(call.tool_call_id)
         if answer is None:
@@ -100,7 +106,7 @@ async def _run_batch(move: RunBatch, deps: GraphAgentDeps[Any, Any], step: int) 
             args = answer.override_args
             work.add(index, call if args is None else replace(call, args=args), approved=True)
         else:
-            settled[index] = _answered(call, answer)
+            work.settle(index, _answered(call, answer))
     if work.calls:
         batch = ToolBatch(step=step, calls=work.calls, sequential=manager.should_call_sequentially(list(work.calls)))
         work.sequential = batch.sequential
@@ -108,25 +114,32 @@ async def _run_batch(move: RunBatch, deps: GraphAgentDeps[Any, Any], step: int) 
             await work.perform(work.execute)
         else:
             await deps.handler.call_tools(batch, work)
-    return BatchDone([settled[index] for index in range(len(move.calls))])
+    return BatchDone([work.settled[index] for index in range(len(move.calls))])
 
 
 class _Work:
     """The means to carry out a batch; `_effects.ToolWork` says what each method does."""
 
-    def __init__(self, manager: ToolManager[Any], settled: dict[int, Settled]) -> None:
+    def __init__(self, manager: ToolManager[Any], tell: Tell | None) -> None:
         self.calls: list[ToolCallPart] = []
         self.sequential = False
+        self.settled: dict[int, Settled] = {}
         self._approved: list[bool] = []
         self._places: list[int] = []
         self._manager = manager
-        self._settled = settled
+        self._tell = tell
 
     def add(self, place: int, call: ToolCallPart, *, approved: bool = False) -> None:
         """Take on a call; `place` is where what comes of it belongs in the move."""
         self.calls.append(call)
         self._approved.append(approved)
         self._places.append(place)
+
+    def settle(self, place: int, settled: Settled) -> None:
+        """Take note of what came of the call at a place of the move."""
+        self.settled[place] = settled
+        if self._tell is not None and not isinstance(settled, ToolDeferred):
+            self._tell(FunctionToolResultEvent(settled[0], content=settled[1]))
 
     def check(self, index: int) -> ToolRetried | None:
         found = self._manager.validate(self.calls[index])
@@ -136,7 +149,7 @@ class _Work:
         return self._manager.execute(self.calls[index], approved=self._approved[index])
 
     def arrived(self, index: int, outcome: ToolOutcome) -> None:
-        self._settled[self._places[index]] = _settled(self._manager, self.calls[index], outcome)
+        self.settle(self._places[index], _settled(self._manager, self.calls[index], outcome))
 
     async def perform(self, execute: Callable[[int], Awaitable[ToolOutcome]]) -> None:
         if self.sequential or len(self.calls) == 1:

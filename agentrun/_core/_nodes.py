@@ -5,58 +5,49 @@ Fields and reprs as in pydantic-ai 1.38. No scope or task of a node stays open w
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import KW_ONLY, field
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, cast
 
-from agentrun import _ambient
-from agentrun._callables import call_function, is_async_callable
-from agentrun._core._execute import carry_out
+from agentrun._agent_stream import AgentStream
+from agentrun._core._asking import RequestStreaming, ask, begin_step, parameters_of
 from agentrun._core._history import merged
 from agentrun._core._moves import AskAgain, Finish
 from agentrun._core._prompts import SystemPromptRunner
 from agentrun._core._state import (
     GraphAgentDeps,
     GraphAgentState,
+    RunCtx,
     run_context_of,
     take_captured_messages,
 )
-from agentrun._core._turn import Turn
-from agentrun._effects import ModelCall, RunHandler
-from agentrun._function_schema import takes_run_context
+from agentrun._core._taking import LiveTurn, TurnEvents, TurnStreaming, close_history, take_turn
 from agentrun._records import full_repr, lean_dataclass
-from agentrun._run_context import RunContext, set_current_run_context
-from agentrun.builtin_tools import AbstractBuiltinTool
-from agentrun.exceptions import ModelRetry, UserError
-from agentrun.graph import BaseNode, DepsT, End, GraphRunContext, NodeRunEndT
+from agentrun._run_context import RunContext
+from agentrun.exceptions import AgentRunError, ModelRetry, UserError
+from agentrun.graph import BaseNode, DepsT, End, NodeRunEndT
 from agentrun.messages import (
+    HandleResponseEvent,
     ModelMessage,
     ModelRequest,
     ModelRequestPart,
     ModelResponse,
     RetryPromptPart,
     SystemPromptPart,
-    ToolCallPart,
     ToolReturn,
     ToolReturnPart,
     UserContent,
     UserPromptPart,
 )
-from agentrun.models._base import ModelRequestParameters
 from agentrun.result import FinalResult
-from agentrun.tools import DeferredToolResult, DeferredToolResults, ToolApproved, ToolDefinition, ToolDenied
-from agentrun.usage import RequestUsage
+from agentrun.tools import DeferredToolResult, DeferredToolResults, ToolApproved, ToolDenied
 
 __all__ = ('AgentNode', 'CallToolsNode', 'ModelRequestNode', 'SetFinalResult', 'UserPromptNode')
 
 
 class AgentNode(BaseNode[GraphAgentState, GraphAgentDeps[DepsT, Any], FinalResult[NodeRunEndT]]):
     """A node of an agent's run."""
-
-
-RunCtx: TypeAlias = GraphRunContext[GraphAgentState, GraphAgentDeps[DepsT, Any]]
-"""What a node of an agent's run is given to run with."""
 
 
 @lean_dataclass()
@@ -174,44 +165,55 @@ class ModelRequestNode(AgentNode[DepsT, NodeRunEndT]):
     request: ModelRequest
 
     _result: CallToolsNode[DepsT, NodeRunEndT] | None = field(repr=False, init=False, default=None)
+    _did_stream: bool = field(repr=False, init=False, default=False)
 
     async def run(self, ctx: RunCtx[DepsT]) -> CallToolsNode[DepsT, NodeRunEndT]:
-        """Ask the model. A second run returns what the first one did.
+        """Ask the model. A second run returns what the first one, or the stream, did.
 
         Raises:
             UsageLimitExceeded: If the request or what it used is more than the limits allow.
             UserError: If tool names conflict, or a history processor leaves no history that ends in a request.
+            AgentRunError: If the node was streamed and the stream was not left in good order.
             Exception: What the model raises.
         """
         if self._result is None:
-            run_context = await self._append(ctx)
+            if self._did_stream:
+                raise AgentRunError('You must finish streaming before calling run()')
+            run_context = await begin_step(ctx, self.request)
             messages = ctx.deps.sent.of(ctx.state.message_history)
-            parameters = await _parameters(ctx.deps, run_context)
-            response = await _ask(ctx, messages, parameters, run_context)
+            parameters = await parameters_of(ctx.deps, run_context)
+            response = await ask(ctx, messages, parameters, run_context)
             ctx.state.usage.requests += 1
-            self._result = self._finish(ctx, response)
-        return self._result
+            self._finish(ctx, response)
+        return cast('CallToolsNode[DepsT, NodeRunEndT]', self._result)  # set by now
 
-    async def _append(self, ctx: RunCtx[DepsT]) -> RunContext[DepsT]:
-        """Begin a step: append the request to the history and find out which tools there are."""
-        state, deps = ctx.state, ctx.deps
-        deps.source.request_begun()
-        self.request.timestamp = _ambient.now()
-        self.request.run_id = self.request.run_id or state.run_id
-        state.message_history.append(self.request)
-        state.run_step += 1
-        run_context = run_context_of(state, deps)
-        deps.tool_manager = await deps.tool_manager.for_run_step(run_context)
-        if deps.history_processors:
-            await _process_history(ctx, run_context)
-        return run_context
+    def stream(self, ctx: RunCtx[DepsT]) -> AbstractAsyncContextManager[AgentStream[DepsT, Any]]:
+        """Ask the model and take its response as it comes. Only once for each node, and in place of running it.
 
-    def _finish(self, ctx: RunCtx[DepsT], response: ModelResponse) -> CallToolsNode[DepsT, NodeRunEndT]:
+        Leaving the block early waits for the rest of the response; leaving it by an error ends the run.
+
+        Args:
+            ctx: The run's `ctx`.
+
+        Returns:
+            A context manager that makes the request when entered and gives the stream.
+
+        Raises:
+            AssertionError: If the node was streamed before.
+        """
+        if self._did_stream:
+            raise AssertionError('stream() should only be called once per node')
+        return RequestStreaming(ctx, self, self.request, self._begun, self._finish)
+
+    def _begun(self) -> None:
+        self._did_stream = True
+
+    def _finish(self, ctx: RunCtx[DepsT], response: ModelResponse) -> None:
         response.run_id = response.run_id or ctx.state.run_id
         ctx.state.usage.incr(response.usage)
         ctx.deps.usage_limits.check_tokens(ctx.state.usage)
         ctx.state.message_history.append(response)
-        return CallToolsNode(response)
+        self._result = CallToolsNode(response)
 
 
 @lean_dataclass()
@@ -223,48 +225,61 @@ class CallToolsNode(AgentNode[DepsT, NodeRunEndT]):
     user_prompt: str | Sequence[UserContent] | None = None
     """A prompt to send along with the tool returns; left out if the run ends here."""
 
+    _events: TurnEvents | None = field(default=None, init=False, repr=False)
     _next_node: ModelRequestNode[DepsT, NodeRunEndT] | End[FinalResult[NodeRunEndT]] | None = field(
         default=None, init=False, repr=False
     )
 
     async def run(self, ctx: RunCtx[DepsT]) -> ModelRequestNode[DepsT, NodeRunEndT] | End[FinalResult[NodeRunEndT]]:
-        """Take the turn. A second run returns what the first one did.
+        """Take the turn. A second run returns what the first one, or the stream, did.
 
         Raises:
             UnexpectedModelBehavior: If the model has used up its retries.
             UsageLimitExceeded: If there are more tool calls than the limits allow.
             UserError: If calls would have to be put off and must not, or results and calls do not fit.
+            AgentRunError: If the node was streamed and the turn failed or was cancelled.
             Exception: What a tool or output function raises, if it is no request for a retry.
         """
+        if self._events is not None:
+            async for _ in self._events:
+                pass
+        elif self._next_node is None:
+            await self._follow(ctx, await take_turn(ctx, self))
         if self._next_node is None:
-            self._next_node = await self._take_turn(ctx)
+            raise AgentRunError('The turn of this node failed while it was streamed: the run cannot go on.')
         return self._next_node
 
-    async def _take_turn(
-        self, ctx: RunCtx[DepsT]
-    ) -> ModelRequestNode[DepsT, NodeRunEndT] | End[FinalResult[NodeRunEndT]]:
-        state, deps = ctx.state, ctx.deps
-        run_context = run_context_of(state, deps)
-        if _has_calls(self.model_response):
-            deps.tool_manager = await deps.tool_manager.for_run_step(run_context)
-        turn = Turn(
-            self.model_response,
-            state=state,
-            rules=deps,
-            tool_of=deps.tool_manager.get_tool_def,
-            answers=self.tool_call_results,
-            user_prompt=self.user_prompt,
-        )
-        move = turn.begin()
-        while not isinstance(move, (AskAgain, Finish)):
-            move = turn.feed(await carry_out(move, deps, run_context))
+    def stream(self, ctx: RunCtx[DepsT]) -> AbstractAsyncContextManager[AsyncIterator[HandleResponseEvent]]:
+        """Take the turn and tell of the tool calls: first that they are made, then what comes of them.
+
+        Calls that run side by side are all carried out while the first result is waited for; results come in the order
+        in which calls ended. A second stream goes on where the first was left.
+
+        Args:
+            ctx: The run's `ctx`.
+
+        Returns:
+            A context manager that gives the iterator over events; leaving it takes the rest of the turn.
+        """
+        return TurnStreaming(ctx, self, self._turn_events(ctx))
+
+    def live_events(self, ctx: RunCtx[DepsT]) -> LiveTurn:
+        """Do the same for a handler of events that is awaited inside: it gets each result as soon as it is there."""
+        return LiveTurn(ctx, self, self._turn_events(ctx))
+
+    def _turn_events(self, ctx: RunCtx[DepsT]) -> TurnEvents:
+        if self._events is None:
+            self._events = TurnEvents(ctx, self, self._follow)
+        return self._events
+
+    async def _follow(self, ctx: RunCtx[DepsT], move: AskAgain | Finish) -> None:
+        """Find the node that comes next."""
         if isinstance(move, Finish):
-            if move.parts:
-                closing = ModelRequest(parts=move.parts, run_id=state.run_id, timestamp=_ambient.now())
-                state.message_history.append(closing)
-            return End(cast('FinalResult[NodeRunEndT]', move.result))
-        instructions = await deps.get_instructions(run_context)
-        return ModelRequestNode(ModelRequest(parts=move.parts, instructions=instructions))
+            close_history(ctx.state.message_history, move.parts, ctx.state.run_id)
+            self._next_node = End(cast('FinalResult[NodeRunEndT]', move.result))
+        else:
+            instructions = await ctx.deps.get_instructions(run_context_of(ctx.state, ctx.deps))
+            self._next_node = ModelRequestNode(ModelRequest(parts=move.parts, instructions=instructions))
 
 
 @lean_dataclass(show=full_repr)
@@ -311,109 +326,3 @@ def _answered_after(response: ModelResponse, messages: list[ModelMessage]) -> li
     request = next((message for message in after if isinstance(message, ModelRequest)), None)
     parts = request.parts if request else ()
     return [part.tool_call_id for part in parts if isinstance(part, ToolReturnPart | RetryPromptPart)]
-
-
-# The turn
-
-
-def _has_calls(response: ModelResponse) -> bool:
-    for part in response.parts:  # noqa: SIM110, a generator would cost more than all the rest
-        if isinstance(part, ToolCallPart):
-            return True
-    return False
-
-
-# The request
-
-
-async def _ask(
-    ctx: RunCtx[DepsT],
-    messages: list[ModelMessage],
-    parameters: ModelRequestParameters,
-    run_context: RunContext[DepsT],
-) -> ModelResponse:
-    """Ask the model, or whoever answers in its place, if the limits allow another request."""
-    deps = ctx.deps
-    if deps.handler is None:
-        usage = ctx.state.usage
-        if deps.usage_limits.count_tokens_before_request:
-            usage = usage + await deps.model.count_tokens(messages, deps.model_settings, parameters)
-        deps.usage_limits.check_before_request(usage)
-        with set_current_run_context(run_context):
-            return await deps.model.request(messages, deps.model_settings, parameters)
-    return await _have_asked(deps.handler, ctx, messages, parameters, run_context)
-
-
-async def _have_asked(
-    handler: RunHandler,
-    ctx: RunCtx[DepsT],
-    messages: list[ModelMessage],
-    parameters: ModelRequestParameters,
-    run_context: RunContext[DepsT],
-) -> ModelResponse:
-    """Do the same as effects: a handler carries them out."""
-    deps, model, settings = ctx.deps, ctx.deps.model, ctx.deps.model_settings
-    call = ModelCall(step=ctx.state.run_step, model=model, messages=messages, settings=settings, parameters=parameters)
-
-    async def count() -> RequestUsage:
-        return await model.count_tokens(messages, settings, parameters)
-
-    async def request() -> ModelResponse:
-        with set_current_run_context(run_context):
-            return await model.request(messages, settings, parameters)
-
-    usage = ctx.state.usage
-    if deps.usage_limits.count_tokens_before_request:
-        usage = usage + await handler.count_tokens(call, count)
-    deps.usage_limits.check_before_request(usage)
-    return await handler.request(call, request)
-
-
-async def _parameters(deps: GraphAgentDeps[DepsT, Any], run_context: RunContext[DepsT]) -> ModelRequestParameters:
-    """Say what this request offers: the tools of the step and what the run's output may be."""
-    function_tools: list[ToolDefinition] = []
-    output_tools: list[ToolDefinition] = []
-    for tool in deps.tool_manager.tool_defs:
-        (output_tools if tool.kind == 'output' else function_tools).append(tool)
-    schema = deps.output_schema
-    return ModelRequestParameters(
-        function_tools=function_tools,
-        builtin_tools=await _builtin_tools(deps, run_context) if deps.builtin_tools else [],
-        output_mode=schema.mode,
-        output_tools=output_tools,
-        output_object=schema.object_def,
-        prompted_output_template=schema.template,
-        allow_text_output=schema.allows_text,
-        allow_image_output=schema.allows_image,
-    )
-
-
-async def _builtin_tools(deps: GraphAgentDeps[DepsT, Any], run_context: RunContext[DepsT]) -> list[AbstractBuiltinTool]:
-    """Resolve the built-in tools that functions make for each request; a function may make none."""
-    found: list[AbstractBuiltinTool] = []
-    for tool in deps.builtin_tools:
-        if not isinstance(tool, AbstractBuiltinTool):
-            made = tool(run_context)
-            tool = await made if inspect.isawaitable(made) else made  # noqa: PLW2901, the same tool
-        if tool is not None:
-            found.append(tool)
-    return found
-
-
-async def _process_history(ctx: RunCtx[DepsT], run_context: RunContext[DepsT]) -> None:
-    """Let the history processors replace the stored history, in place: others watch the list."""
-    history = ctx.state.message_history
-    given = processed = history[:]
-    for processor in ctx.deps.history_processors:
-        args = (run_context, processed) if takes_run_context(processor) else (processed,)
-        processed = await call_function(processor, *args, is_async=is_async_callable(processor))
-    if not processed:
-        raise UserError('Processed history cannot be empty.')
-    last = processed[-1]
-    if not isinstance(last, ModelRequest):
-        raise UserError('Processed history must end with a `ModelRequest`.')
-    if last.timestamp is None:
-        last.timestamp = _ambient.now()
-    # measured on the list that was handed out, as in 1.38: what a processor removes from it in place is not counted
-    ctx.deps.new_message_index -= len(given) - len(processed)
-    history[:] = processed

@@ -17,7 +17,7 @@ from agentrun._run_context import AgentDepsT, RunContext, RunModel
 from agentrun._tool_manager import ToolManager
 from agentrun.builtin_tools import AbstractBuiltinTool
 from agentrun.exceptions import IncompleteToolCall, UnexpectedModelBehavior
-from agentrun.graph import DepsT
+from agentrun.graph import DepsT, GraphRunContext
 from agentrun.messages import ModelMessage, ModelResponse, ToolCallPart, UserContent
 from agentrun.models._base import Model
 from agentrun.output import OutputDataT
@@ -29,6 +29,8 @@ __all__ = (
     'GraphAgentDeps',
     'GraphAgentState',
     'HistoryProcessor',
+    'RunCtx',
+    'begin_node',
     'capture_run_messages',
     'run_context_of',
     'take_captured_messages',
@@ -142,6 +144,20 @@ class GraphAgentDeps(Generic[DepsT, OutputDataT]):
     """What the history is sent as."""
     context: RunContext[DepsT] | None = field(default=None, repr=False)
     """The context of the current step, once it is made."""
+    begun: object = field(default=None, repr=False)
+    """The node that was streamed and has yet to run; the handler knows of it already."""
+
+
+RunCtx: TypeAlias = GraphRunContext[GraphAgentState, GraphAgentDeps[DepsT, Any]]
+"""What a node of an agent's run is given to run with."""
+
+
+def begin_node(deps: GraphAgentDeps[Any, Any], node: object) -> None:
+    """Take note that a node is streamed, and tell the handler, which is told once of each."""
+    if deps.begun is not node:
+        deps.begun = node
+        if deps.handler is not None:
+            deps.handler.node(node)
 
 
 def run_context_of(state: GraphAgentState, deps: GraphAgentDeps[DepsT, Any]) -> RunContext[DepsT]:

@@ -16,16 +16,21 @@ which gives the next; a turn is over with `AskAgain` or `Finish`, or with the er
     OUTPUT_TOOL   Failed      the same if there is a result already, else the error is raised
     BATCH         BatchDone   OVER: AskAgain or Finish
 
-Everything else is an error, which ends the turn. Order of parts and all texts as in pydantic-ai 1.38.
+Everything else is an error, which ends the turn. Order of parts, events and all texts as in pydantic-ai 1.38.
+
+A stream that has found its result already begins its turn with that: only what is left of the tool calls is seen to,
+and the turn comes to `Finish`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableSequence, Sequence
 from copy import copy
 from enum import IntEnum, auto
 from typing import Any, ClassVar, Literal
 
+from agentrun._agent_stream import NOT_DEFERRABLE
 from agentrun._core._moves import (
     Accepted,
     Answers,
@@ -47,8 +52,14 @@ from agentrun.exceptions import ToolRetryError, UnexpectedModelBehavior, UserErr
 from agentrun.messages import (
     BinaryContent,
     BinaryImage,
+    BuiltinToolCallEvent,  # pyright: ignore[reportDeprecated]
     BuiltinToolCallPart,
+    BuiltinToolResultEvent,  # pyright: ignore[reportDeprecated]
+    BuiltinToolReturnPart,
     FilePart,
+    FunctionToolCallEvent,
+    FunctionToolResultEvent,
+    HandleResponseEvent,
     ModelRequestPart,
     ModelResponse,
     RetryPromptPart,
@@ -92,6 +103,8 @@ class Turn:
         tool_of: Gives the definition of a tool by name; None if there is no such tool.
         answers: Results handed to the run for these calls; None if the run is not the continuation of one put off.
         user_prompt: A prompt to send along with the tool returns.
+        final: The result, if it is known already.
+        events: Where to tell of calls and of what answers them, in order, but for what comes of a batch; None: nowhere.
     """
 
     def __init__(
@@ -103,6 +116,8 @@ class Turn:
         tool_of: Callable[[str], ToolDefinition | None],
         answers: Answers | None = None,
         user_prompt: str | Sequence[UserContent] | None = None,
+        final: FinalResult[Any] | None = None,
+        events: MutableSequence[HandleResponseEvent] | None = None,
     ) -> None:
         self.at: At = _UNREAD
         self._response = response
@@ -117,7 +132,8 @@ class Turn:
         self._call: ToolCallPart
         self._batch: Sequence[ToolCallPart]
         self._parts: list[ModelRequestPart] = []
-        self._final: FinalResult[Any] | None = None
+        self._final = final
+        self._events = events
 
     # The interface
 
@@ -132,7 +148,7 @@ class Turn:
         if self.at is not _UNREAD:
             raise RuntimeError(f'A turn begins once; this one is at {self.at.name}.')
         self.at = _OVER
-        return self._read()
+        return self._read() if self._final is None else self._read_calls(self._response.tool_calls)
 
     def feed(self, outcome: Outcome) -> Move:
         """Answer the last move. Next: `feed` again, unless the turn is over.
@@ -164,6 +180,8 @@ class Turn:
                 files.append(part.content)
             elif isinstance(part, BuiltinToolCallPart):
                 text = ''  # what was said before a built-in tool ran is thought, not output
+        if self._events is not None:
+            self._events.extend(_events_of_builtin_tools(self._response))
         if calls:
             return self._read_calls(calls)
         image = next((file for file in files if isinstance(file, BinaryImage)), None)
@@ -227,11 +245,14 @@ class Turn:
 
     def _next_output_tool(self) -> Move:
         for call in self._outputs:
+            if self._final is not None and self._final.tool_call_id == call.tool_call_id:
+                self._return(call, 'Final result processed.')
+                continue
             if self._final is None or self._rules.end_strategy == 'exhaustive':
                 self._call = call
                 self.at = _OUTPUT_TOOL
                 return UseOutputTool(call)
-            self._return(call, 'Output tool not used - a final result was already processed.')
+            self._tell_of(call, self._return(call, 'Output tool not used - a final result was already processed.'))
         return self._run_tools()
 
     def _accept_tool(self, outcome: Accepted) -> Move:
@@ -245,13 +266,14 @@ class Turn:
         if self._final is None:
             self._count_retry(outcome.error)
         self._parts.append(outcome.part)
+        self._tell_of(self._call, outcome.part)
         return self._next_output_tool()
 
     def _fail_tool(self, outcome: Failed) -> Move:
         if self._final is None:
             self._count_retry(outcome.error)
             raise outcome.error
-        self._return(self._call, 'Output tool not used - output failed validation.')
+        self._tell_of(self._call, self._return(self._call, 'Output tool not used - output failed validation.'))
         return self._next_output_tool()
 
     # Function tools, and what is left
@@ -273,6 +295,7 @@ class Turn:
         if not batch:
             return self._close([])
         self._check_limit(len(batch))
+        self._tell_of_calls(batch)
         self._batch = batch
         self.at = _BATCH
         return RunBatch(batch, answers)
@@ -305,6 +328,7 @@ class Turn:
             left = [(call, ToolDeferred(kind)) for kind in _PUT_OFF if kind in found for call in found[kind]]
             if self._final is None:
                 deferred = deferred + left
+                self._tell_of_calls(call for call, _ in left)
             elif not isinstance(self._final.output, DeferredToolRequests):
                 for call, _ in left:
                     self._return(call, 'Tool not executed - a final result was already processed.')
@@ -318,10 +342,7 @@ class Turn:
 
     def _put_off(self, deferred: list[tuple[ToolCallPart, ToolDeferred]]) -> DeferredToolRequests:
         if not self._rules.output_schema.allows_deferred_tools:
-            raise UserError(
-                'A deferred tool call was present, but `DeferredToolRequests` is not among output types. To resolve '
-                'this, add `DeferredToolRequests` to the list of output types for this agent.'
-            )
+            raise UserError(NOT_DEFERRABLE)
         return DeferredToolRequests(
             calls=[call for call, put_off in deferred if put_off.kind == 'external'],
             approvals=[call for call, put_off in deferred if put_off.kind == 'unapproved'],
@@ -332,8 +353,18 @@ class Turn:
 
     # Helpers
 
-    def _return(self, call: ToolCallPart, text: str) -> None:
-        self._parts.append(ToolReturnPart(tool_name=call.tool_name, content=text, tool_call_id=call.tool_call_id))
+    def _return(self, call: ToolCallPart, text: str) -> ToolReturnPart:
+        part = ToolReturnPart(tool_name=call.tool_name, content=text, tool_call_id=call.tool_call_id)
+        self._parts.append(part)
+        return part
+
+    def _tell_of(self, call: ToolCallPart, part: ToolReturnPart | RetryPromptPart) -> None:
+        if self._events is not None:
+            self._events.extend((FunctionToolCallEvent(call), FunctionToolResultEvent(part)))
+
+    def _tell_of_calls(self, calls: Iterable[ToolCallPart]) -> None:
+        if self._events is not None:
+            self._events.extend(map(FunctionToolCallEvent, calls))
 
     def _count_retry(self, error: Exception | None = None) -> None:
         rules = self._rules
@@ -349,6 +380,21 @@ class Turn:
         (At.OUTPUT_TOOL, Failed): _fail_tool,
         (At.BATCH, BatchDone): _take_batch,
     }
+
+
+def _events_of_builtin_tools(response: ModelResponse) -> list[HandleResponseEvent]:
+    """List what pydantic-ai 1.38 still tells of them, without the warning that these events are deprecated."""
+    parts = [part for part in response.parts if isinstance(part, BuiltinToolCallPart | BuiltinToolReturnPart)]
+    if not parts:
+        return []
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)
+        return [
+            BuiltinToolCallEvent(part)  # pyright: ignore[reportDeprecated]
+            if isinstance(part, BuiltinToolCallPart)
+            else BuiltinToolResultEvent(part)  # pyright: ignore[reportDeprecated]
+            for part in parts
+        ]
 
 
 def _texts_backwards(state: GraphAgentState) -> Iterator[str]:

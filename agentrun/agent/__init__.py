@@ -25,7 +25,15 @@ from agentrun._records import fact
 from agentrun._run_context import AgentDepsT, RunContext
 from agentrun._tool_manager import ToolManager
 from agentrun.agent._registry import AgentFunctionToolset, Registry
-from agentrun.agent.abstract import UNSET, AbstractAgent, Instructions, RunOutputDataT, Unset, renamed_output_type
+from agentrun.agent.abstract import (
+    UNSET,
+    AbstractAgent,
+    EventStreamHandler,
+    Instructions,
+    RunOutputDataT,
+    Unset,
+    renamed_output_type,
+)
 from agentrun.agent.wrapper import WrapperAgent
 from agentrun.builtin_tools import AbstractBuiltinTool
 from agentrun.exceptions import UserError
@@ -58,6 +66,7 @@ __all__ = (
     'AgentRunResult',
     'CallToolsNode',
     'EndStrategy',
+    'EventStreamHandler',
     'HistoryProcessor',
     'ModelRequestNode',
     'UserPromptNode',
@@ -102,6 +111,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
         end_strategy: What becomes of other tool calls of a response with a final result: `'early'` skips them,
             `'exhaustive'` runs them.
         history_processors: Functions that replace the history before each request, in order.
+        event_stream_handler: Gets the events of runs that name no other handler.
         tool_timeout: Seconds that a tool call may take before the model is asked to try again; None: no limit.
         **unknown: Nothing but `result_type`, the deprecated name of `output_type`.
 
@@ -134,6 +144,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
         defer_model_check: bool = False,
         end_strategy: EndStrategy = 'early',
         history_processors: Sequence[HistoryProcessor[AgentDepsT]] | None = None,
+        event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
         tool_timeout: float | None = None,
         **unknown: Any,
     ) -> None:
@@ -143,6 +154,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
             raise UserError(f'Unknown keyword arguments: {", ".join(f"`{name}`" for name in unknown)}')
         self._name = name
         self._deps_type = deps_type
+        self._event_stream_handler = event_stream_handler
         self.end_strategy = end_strategy
         self.model_settings = model_settings
         self.history_processors = history_processors or []
@@ -167,11 +179,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
         self._function_toolset = self._make_function_toolset(tools)
         self._user_toolsets: list[AbstractToolset[AgentDepsT]] = []
         self._dynamic_toolsets = []
-        for toolset in toolsets or ():
-            if isinstance(toolset, AbstractToolset):
-                self._user_toolsets.append(cast('AbstractToolset[AgentDepsT]', toolset))
-            else:
-                self._dynamic_toolsets.append(DynamicToolset(toolset))
+        self._take_toolsets(toolsets or ())
         nothing = _Overrides()
         self._overrides: ContextVar[_Overrides] = ContextVar('agentrun.overrides', default=nothing)
         self._lock: anyio.Lock | None = None
@@ -206,6 +214,11 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
     def output_type(self) -> OutputSpec[OutputDataT]:
         """What a run's output may be."""
         return self._output_type
+
+    @property
+    def event_stream_handler(self) -> EventStreamHandler[AgentDepsT] | None:
+        """Gets the events of runs that name no other handler."""
+        return self._event_stream_handler
 
     @property
     def toolsets(self) -> Sequence[AbstractToolset[AgentDepsT]]:
@@ -318,18 +331,33 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
                 source=source,
                 handler=handler,
             )
-            node = UserPromptNode[AgentDepsT, Any](
-                user_prompt=user_prompt,
-                deferred_tool_results=deferred_tool_results,
-                instructions=texts.literal,
-                instructions_functions=list(texts.functions),
-                system_prompts=self._system_prompts,
-                system_prompt_functions=self._system_prompt_functions,
-                system_prompt_dynamic_functions=self._system_prompt_dynamic_functions,
-            )
+            node = self._first_node(user_prompt, deferred_tool_results, texts)
             return AgentRun(node, GraphRunContext(state=state, deps=run_deps))
 
         return RunScope(begin)
+
+    def _take_toolsets(self, toolsets: Sequence[AbstractToolset[AgentDepsT] | ToolsetFunc[AgentDepsT]]) -> None:
+        for toolset in toolsets:
+            if isinstance(toolset, AbstractToolset):
+                self._user_toolsets.append(cast('AbstractToolset[AgentDepsT]', toolset))
+            else:
+                self._dynamic_toolsets.append(DynamicToolset(toolset))
+
+    def _first_node(
+        self,
+        prompt: str | Sequence[UserContent] | None,
+        deferred_tool_results: DeferredToolResults | None,
+        texts: InstructionTexts[AgentDepsT],
+    ) -> UserPromptNode[AgentDepsT, Any]:
+        return UserPromptNode[AgentDepsT, Any](
+            user_prompt=prompt,
+            deferred_tool_results=deferred_tool_results,
+            instructions=texts.literal,
+            instructions_functions=list(texts.functions),
+            system_prompts=self._system_prompts,
+            system_prompt_functions=self._system_prompt_functions,
+            system_prompt_dynamic_functions=self._system_prompt_dynamic_functions,
+        )
 
     def _seam(
         self,

@@ -5,36 +5,50 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from types import FrameType
-from typing import Any, Generic, Self, TypeAlias, cast, overload
+from typing import Any, Generic, Self, cast, overload
 
-from typing_extensions import TypeIs, TypeVar
+from typing_extensions import TypeIs, TypeVar, Unpack
 
+from agentrun._blocking import run_blocking
 from agentrun._core._nodes import AgentNode, CallToolsNode, ModelRequestNode, UserPromptNode
 from agentrun._run_context import AgentDepsT
 from agentrun._tool_manager import ToolManager
-from agentrun.agent._blocking import run_blocking
+from agentrun.agent._streams import (
+    EventStreamHandler,
+    Instructions,
+    RunEvents,
+    RunOptions,
+    StreamScope,
+    run_through,
+    wait_for_stream,
+)
 from agentrun.builtin_tools import AbstractBuiltinTool
 from agentrun.graph import End
-from agentrun.messages import ModelMessage, UserContent
+from agentrun.messages import AgentStreamEvent, ModelMessage, UserContent
 from agentrun.models._base import Model
 from agentrun.output import OutputDataT, OutputSpec
-from agentrun.result import FinalResult
-from agentrun.run import AgentRun, AgentRunResult
+from agentrun.result import FinalResult, StreamedRunResult, StreamedRunResultSync
+from agentrun.run import AgentRun, AgentRunResult, AgentRunResultEvent
 from agentrun.settings import ModelSettings
-from agentrun.tools import BuiltinToolFunc, DeferredToolResults, SystemPromptFunc, Tool, ToolFuncEither
+from agentrun.tools import BuiltinToolFunc, DeferredToolResults, Tool, ToolFuncEither
 from agentrun.toolsets import AbstractToolset
 from agentrun.usage import RunUsage, UsageLimits
 
-__all__ = ('UNSET', 'AbstractAgent', 'Instructions', 'RunOutputDataT', 'Unset', 'renamed_output_type')
+__all__ = (
+    'UNSET',
+    'AbstractAgent',
+    'EventStreamHandler',
+    'Instructions',
+    'RunOutputDataT',
+    'Unset',
+    'renamed_output_type',
+)
 
 RunOutputDataT = TypeVar('RunOutputDataT')
 """Type of the output of a run that has its own `output_type`."""
-
-Instructions: TypeAlias = str | SystemPromptFunc[AgentDepsT] | Sequence[str | SystemPromptFunc[AgentDepsT]] | None
-"""Instructions: a text, a function, several of these, or none."""
 
 T = TypeVar('T')
 S = TypeVar('S')
@@ -73,6 +87,11 @@ class AbstractAgent(ABC, Generic[AgentDepsT, OutputDataT]):
     @abstractmethod
     def output_type(self) -> OutputSpec[OutputDataT]:
         """What a run's output may be."""
+
+    @property
+    @abstractmethod
+    def event_stream_handler(self) -> EventStreamHandler[AgentDepsT] | None:
+        """Gets the events of runs that name no other handler."""
 
     @property
     @abstractmethod
@@ -209,6 +228,7 @@ class AbstractAgent(ABC, Generic[AgentDepsT, OutputDataT]):
         infer_name: bool = True,
         toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
         builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+        event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
     ) -> AgentRunResult[OutputDataT]: ...
 
     @overload
@@ -229,6 +249,7 @@ class AbstractAgent(ABC, Generic[AgentDepsT, OutputDataT]):
         infer_name: bool = True,
         toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
         builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+        event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
     ) -> AgentRunResult[RunOutputDataT]: ...
 
     async def run(
@@ -248,8 +269,12 @@ class AbstractAgent(ABC, Generic[AgentDepsT, OutputDataT]):
         infer_name: bool = True,
         toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
         builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+        event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
     ) -> AgentRunResult[Any]:
-        """Run to the end. Arguments as for `iter`.
+        """Run to the end. Arguments as for `iter`, and a handler of events, in place of the agent's.
+
+        The handler is called for each request and for each turn of tool calls, with the run context and an iterator
+        over the events, results of tools as soon as they are there. What it leaves is taken without it.
 
         Returns:
             The result.
@@ -278,8 +303,7 @@ class AbstractAgent(ABC, Generic[AgentDepsT, OutputDataT]):
             builtin_tools=builtin_tools,
         )
         async with scope as agent_run:
-            async for _ in agent_run:
-                pass
+            await run_through(agent_run, event_stream_handler or self.event_stream_handler)
         return cast('AgentRunResult[Any]', agent_run.result)  # a run that is iterated to its end has one
 
     @overload
@@ -300,6 +324,7 @@ class AbstractAgent(ABC, Generic[AgentDepsT, OutputDataT]):
         infer_name: bool = True,
         toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
         builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+        event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
     ) -> AgentRunResult[OutputDataT]: ...
 
     @overload
@@ -320,6 +345,7 @@ class AbstractAgent(ABC, Generic[AgentDepsT, OutputDataT]):
         infer_name: bool = True,
         toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
         builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+        event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
     ) -> AgentRunResult[RunOutputDataT]: ...
 
     def run_sync(
@@ -339,8 +365,9 @@ class AbstractAgent(ABC, Generic[AgentDepsT, OutputDataT]):
         infer_name: bool = True,
         toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
         builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+        event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
     ) -> AgentRunResult[Any]:
-        """Run to the end from code that is not async, on an asyncio loop of this thread. Arguments as for `iter`.
+        """Run to the end from code that is not async, on an asyncio loop of this thread. Arguments as for `run`.
 
         Returns:
             The result.
@@ -367,8 +394,155 @@ class AbstractAgent(ABC, Generic[AgentDepsT, OutputDataT]):
                 infer_name=False,
                 toolsets=toolsets,
                 builtin_tools=builtin_tools,
+                event_stream_handler=event_stream_handler,
             )
         )
+
+    @overload
+    def run_stream(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: None = None,
+        infer_name: bool = True,
+        event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
+        **options: Unpack[RunOptions[AgentDepsT]],
+    ) -> AbstractAsyncContextManager[StreamedRunResult[AgentDepsT, OutputDataT]]: ...
+
+    @overload
+    def run_stream(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: OutputSpec[RunOutputDataT],
+        infer_name: bool = True,
+        event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
+        **options: Unpack[RunOptions[AgentDepsT]],
+    ) -> AbstractAsyncContextManager[StreamedRunResult[AgentDepsT, RunOutputDataT]]: ...
+
+    def run_stream(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: OutputSpec[Any] | None = None,
+        infer_name: bool = True,
+        event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
+        **options: Unpack[RunOptions[AgentDepsT]],
+    ) -> AbstractAsyncContextManager[StreamedRunResult[AgentDepsT, Any]]:
+        """Run until the model begins with what may be the output, and stream that. Arguments as for `run`.
+
+        The first output seen is the final one, as in pydantic-ai 1.38: of other tool calls beside it, none is carried
+        out unless the `end_strategy` says so, and then when the stream has been received to its end. A handler of
+        events gets those up to the `FinalResultEvent`.
+
+        Returns:
+            A context manager that runs when entered and gives the result. Leaving it early waits for the rest of the
+            response; leaving it by an error ends the run.
+
+        Raises:
+            Exception: On entering, as `run`.
+        """
+        if infer_name and self.name is None:
+            self._infer_name(inspect.currentframe())
+        scope = self.iter(user_prompt, output_type=cast('Any', output_type), infer_name=False, **options)
+        return StreamScope(scope, event_stream_handler or self.event_stream_handler)
+
+    @overload
+    def run_stream_sync(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: None = None,
+        infer_name: bool = True,
+        event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
+        **options: Unpack[RunOptions[AgentDepsT]],
+    ) -> StreamedRunResultSync[AgentDepsT, OutputDataT]: ...
+
+    @overload
+    def run_stream_sync(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: OutputSpec[RunOutputDataT],
+        infer_name: bool = True,
+        event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
+        **options: Unpack[RunOptions[AgentDepsT]],
+    ) -> StreamedRunResultSync[AgentDepsT, RunOutputDataT]: ...
+
+    def run_stream_sync(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: OutputSpec[Any] | None = None,
+        infer_name: bool = True,
+        event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
+        **options: Unpack[RunOptions[AgentDepsT]],
+    ) -> StreamedRunResultSync[AgentDepsT, Any]:
+        """Do the same from code that is not async, on an asyncio loop of this thread. Arguments as for `run`.
+
+        Returns:
+            The result; its streams are plain iterators. The run is left when one of them has ended or failed, or
+            `get_output` has returned.
+
+        Raises:
+            RuntimeError: If this thread runs an event loop already.
+            Exception: As `run`.
+        """
+        if infer_name and self.name is None:
+            self._infer_name(inspect.currentframe())
+        scope = self.run_stream(
+            user_prompt,
+            output_type=cast('Any', output_type),
+            infer_name=False,
+            event_stream_handler=event_stream_handler,
+            **options,
+        )
+        return wait_for_stream(scope)
+
+    @overload
+    def run_stream_events(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: None = None,
+        infer_name: bool = True,
+        **options: Unpack[RunOptions[AgentDepsT]],
+    ) -> AsyncIterator[AgentStreamEvent | AgentRunResultEvent[OutputDataT]]: ...
+
+    @overload
+    def run_stream_events(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: OutputSpec[RunOutputDataT],
+        infer_name: bool = True,
+        **options: Unpack[RunOptions[AgentDepsT]],
+    ) -> AsyncIterator[AgentStreamEvent | AgentRunResultEvent[RunOutputDataT]]: ...
+
+    def run_stream_events(
+        self,
+        user_prompt: str | Sequence[UserContent] | None = None,
+        *,
+        output_type: OutputSpec[Any] | None = None,
+        infer_name: bool = True,
+        **options: Unpack[RunOptions[AgentDepsT]],
+    ) -> AsyncIterator[AgentStreamEvent | AgentRunResultEvent[Any]]:
+        """Run to the end and tell of everything on the way. Arguments as for `iter`.
+
+        The run goes on only while the next event is asked for. Tool calls that run side by side are all carried out
+        while the first result is waited for.
+
+        Returns:
+            An iterator over the events of all responses and tool calls, at last the `AgentRunResultEvent`. If it is
+            left early, `aclose` ends the run; merely dropped, it leaves toolsets entered.
+
+        Raises:
+            Exception: While iterating, as `run`.
+        """
+        if infer_name and self.name is None:
+            self._infer_name(inspect.currentframe())
+        scope = self.iter(user_prompt, output_type=cast('Any', output_type), infer_name=False, **options)
+        return RunEvents(scope)
 
     @staticmethod
     @contextmanager

@@ -7,7 +7,15 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Self, overload
 
 from agentrun._run_context import AgentDepsT
-from agentrun.agent.abstract import UNSET, AbstractAgent, Instructions, RunOutputDataT, Unset, renamed_output_type
+from agentrun.agent.abstract import (
+    UNSET,
+    AbstractAgent,
+    EventStreamHandler,
+    Instructions,
+    RunOutputDataT,
+    Unset,
+    renamed_output_type,
+)
 from agentrun.builtin_tools import AbstractBuiltinTool
 from agentrun.messages import ModelMessage, UserContent
 from agentrun.models._base import Model
@@ -51,6 +59,11 @@ class WrapperAgent(AbstractAgent[AgentDepsT, OutputDataT]):
     def deps_type(self) -> type:
         """Type of the wrapped agent's dependencies."""
         return self.wrapped.deps_type
+
+    @property
+    def event_stream_handler(self) -> EventStreamHandler[AgentDepsT] | None:
+        """The wrapped agent's handler of events."""
+        return self.wrapped.event_stream_handler
 
     @property
     def output_type(self) -> OutputSpec[OutputDataT]:

@@ -56,10 +56,9 @@ def test_unknown_keywords_are_refused_by_name_in_call_order():
         Agent('test', foo=1, bar=2)
 
 
-@pytest.mark.parametrize('name', ['event_stream_handler', 'instrument'])
-def test_keywords_that_are_not_offered_are_refused(name: str):
-    with pytest.raises(UserError, match=f'Unknown keyword arguments: `{name}`'):
-        Agent('test', **cast('Any', {name: None}))
+def test_keywords_that_are_not_offered_are_refused():
+    with pytest.raises(UserError, match='Unknown keyword arguments: `instrument`'):
+        Agent('test', **cast('Any', {'instrument': None}))
 
 
 def test_an_unknown_model_is_refused_and_the_error_says_what_to_pass():

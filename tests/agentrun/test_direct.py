@@ -43,6 +43,9 @@ class Watcher:
         self.noted.append(f'request {call.step} {call.settings} {call.parameters.function_tools}')
         return self._answer or await do()
 
+    def stream(self, call: Any, do: Any) -> Any:
+        pytest.fail('nothing is streamed')
+
     async def count_tokens(self, call: Any, do: Any) -> Any:
         pytest.fail('tokens are not counted')
 

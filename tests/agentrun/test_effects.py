@@ -1,6 +1,7 @@
 """The seam: who is asked, with what, and what an answer does to the run."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 import anyio
 import pytest
@@ -10,6 +11,7 @@ from agentrun._ambient import BASE_TIME, LogicalSource
 from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch, ToolWork
 from agentrun._outcomes import ToolOutcome, ToolReturned
 from agentrun.messages import ModelMessage, ToolReturnPart
+from agentrun.models import StreamedResponse
 from agentrun.models.function import AgentInfo, FunctionModel
 from agentrun.usage import RequestUsage, UsageLimits
 
@@ -34,6 +36,12 @@ class Watcher:
     async def request(self, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
         self.noted.append(f'request {call.step} of {len(call.messages)} messages')
         return await do()
+
+    def stream(
+        self, call: ModelCall, do: Callable[[], AbstractAsyncContextManager[StreamedResponse]]
+    ) -> AbstractAsyncContextManager[StreamedResponse]:
+        self.noted.append(f'stream {call.step} of {len(call.messages)} messages')
+        return do()
 
     async def count_tokens(self, call: ModelCall, do: Callable[[], Awaitable[RequestUsage]]) -> RequestUsage:
         self.noted.append(f'count {call.step}')

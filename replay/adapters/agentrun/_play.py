@@ -5,7 +5,7 @@ not have; how far it came and what messages it made is the answer.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from pydantic import TypeAdapter
 
@@ -169,6 +169,9 @@ class _Player:
             raise rebuilt(_named(self._node.raised))
         self._used.append(answer.usage)
         return answer
+
+    def stream(self, call: ModelCall, do: object) -> NoReturn:  # noqa: ARG002
+        raise _OutOfScript('a streamed request')  # this driver never streams
 
     async def count_tokens(self, call: ModelCall, do: Callable[[], Awaitable[RequestUsage]]) -> RequestUsage:  # noqa: ARG002
         if self._node.counted is not None:

@@ -1,7 +1,7 @@
 """Record and replay at agentrun's seam: effects in wire form to the tape, its answers back as outcomes."""
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
@@ -14,6 +14,7 @@ from agentrun._core._nodes import CallToolsNode, ModelRequestNode, UserPromptNod
 from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch, ToolWork
 from agentrun._outcomes import ToolOutcome
 from agentrun.messages import ModelMessage, ModelRequest, ModelResponse, ToolCallPart
+from agentrun.models._base import StreamedResponse
 from agentrun.usage import RequestUsage, RunUsage
 from replay.adapters._protocol import Conductor, RunConductor, Started
 from replay.adapters.agentrun._errors import raised, rebuilt
@@ -33,7 +34,7 @@ from replay.adapters.agentrun._wire import (
 from replay.canon import JsonObject
 from replay.cassette import Raised, ToolResult
 from replay.effects import Answered, Calls, Count, Counted, Do, Ended, Failed, Finish, Request, Stop
-from replay.errors import NotRestorable, ReplayError, Where
+from replay.errors import NotRestorable, NotSupported, ReplayError, Where
 from replay.match import ABSENT, Difference, locate
 
 _Answer = TypeVar('_Answer')
@@ -138,6 +139,22 @@ class TapedRun:
         if isinstance(answer.outcome, Failed):
             raise rebuilt(answer.outcome.raised)
         return restored_response(cast('Answered', answer.outcome).message)
+
+    def stream(
+        self,
+        call: ModelCall,
+        do: Callable[[], AbstractAsyncContextManager[StreamedResponse]],  # noqa: ARG002, never called
+    ) -> AbstractAsyncContextManager[StreamedResponse]:
+        """Refuse: a streamed request is neither recorded nor played, and must not go live unseen."""
+        raise self._conductor.failed(
+            NotSupported(
+                'streamed requests cannot be recorded or replayed by this version',
+                expected='a run by `run`, `run_sync` or `iter`, without an `event_stream_handler`',
+                got=f'streamed request {call.step}',
+                where=Where(run=self._tape.name, node=f'{self._tape.at} {self._tape.kinds[-1]}'),
+                next=('run the agent without streaming in this test',),
+            )
+        )
 
     async def count_tokens(self, call: ModelCall, do: Callable[[], Awaitable[RequestUsage]]) -> RequestUsage:  # noqa: ARG002, counted is what the request that follows compares
         """Answer a count from the recording, or let the model count and keep the sum."""
