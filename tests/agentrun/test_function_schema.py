@@ -1,4 +1,5 @@
 import functools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
@@ -92,7 +93,11 @@ async def test_positional_parameters_are_passed_by_position():
     def f(a: int, b: int = 2, /, *rest: int, c: int = 4) -> Any:
         return a, b, rest, c
 
+    def without_rest(a: int, /, b: int) -> Any:
+        return a, b
+
     assert await called(f, {'a': 1, 'rest': ['7', 8]}) == (1, 2, (7, 8), 4)
+    assert await called(without_rest, {'a': 1, 'b': 2}) == (1, 2)
 
 
 async def test_further_keywords_are_passed_on():
@@ -225,6 +230,19 @@ def test_missing_descriptions_are_named_in_the_order_of_the_signature():
         'Error generating schema for test_missing_descriptions_are_named_in_the_order_of_the_signature.<locals>.f:\n'
         '  Missing parameter descriptions for zeta, alpha'
     )
+
+
+def test_descriptions_that_nothing_can_read_are_an_error_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    def f(x: int) -> None:
+        """Do.
+
+        Args:
+            x: described
+        """
+
+    monkeypatch.setitem(sys.modules, 'griffe', None)
+    with pytest.raises(UserError, match=r"needs griffelib: pip install 'agentrun-replay\[docstrings\]'"):
+        function_schema(f, GenerateToolJsonSchema, require_parameter_descriptions=True)
 
 
 def test_all_faults_are_told_at_once():

@@ -4,6 +4,7 @@ import base64
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from agentrun.messages import (
     AudioUrl,
@@ -190,3 +191,18 @@ def test_a_cache_point_shows_its_fields():
 
 def test_a_tool_return_shows_what_is_set():
     assert repr(ToolReturn(1, metadata={'a': 1})) == "ToolReturn(return_value=1, metadata={'a': 1})"
+
+
+@pytest.mark.parametrize(
+    ('content', 'known'),
+    [
+        (ImageUrl('https://x.test/a.png'), {'media_type': 'image/png', 'identifier': '5449d8'}),
+        (VideoUrl('https://youtu.be/x', identifier='mine'), {'media_type': 'video/mp4', 'identifier': 'mine'}),
+        (BinaryContent(b'abc', media_type='image/png'), {'media_type': 'image/png', 'identifier': 'a9993e'}),
+    ],
+    ids=['url', 'video', 'file'],
+)
+def test_json_holds_what_is_known_of_a_file_without_being_given(content: object, known: dict[str, str]):
+    for _ in range(2):  # a second schema finds what the first one set up
+        dumped = TypeAdapter(type(content)).dump_python(content, mode='json')
+        assert {name: dumped[name] for name in known} == known

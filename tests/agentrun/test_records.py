@@ -7,12 +7,12 @@ import inspect
 import math
 import pickle
 from dataclasses import KW_ONLY, asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agentrun._records import changed, fact, full_repr, lean_dataclass
+from agentrun._records import changed, fact, full_repr, lean_dataclass, told_apart_by
 
 
 @lean_dataclass()
@@ -238,3 +238,24 @@ def test_facts_match_patterns():
     match Fact(1, 'x'):
         case Fact(number, text):
             assert (number, text) == (1, 'x')
+
+
+@lean_dataclass()
+class Cat:
+    lives: int
+    kind: Literal['cat'] = 'cat'
+
+
+@lean_dataclass()
+class Dog:
+    lives: str
+    kind: Literal['dog'] = 'dog'
+
+
+def test_members_of_a_union_are_told_apart_by_a_field():
+    adapter = TypeAdapter[Cat | Dog](Annotated[Cat | Dog, told_apart_by('kind')])
+    assert adapter.validate_json('{"lives":"9","kind":"cat"}') == Cat(9)
+    assert adapter.validate_json('{"lives":"9","kind":"dog"}') == Dog('9')
+    with pytest.raises(ValidationError) as error:
+        adapter.validate_json('{"lives":"9","kind":"cow"}')
+    assert [fault['type'] for fault in error.value.errors()] == ['union_tag_invalid']
