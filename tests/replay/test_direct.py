@@ -13,6 +13,7 @@ from agentrun.models.function import AgentInfo, FunctionModel
 from replay import Diverged, Session, use_cassette
 from replay.cassette import Cassette
 from replay.check import check_cassette
+from replay.errors import CassetteInconsistent
 
 pytestmark = pytest.mark.anyio
 
@@ -124,6 +125,15 @@ def test_the_check_finds_a_direct_request_that_ended_otherwise(tmp_path: Path):
     assert checked.verdict == 'differs'
     assert checked.divergence is not None
     assert checked.divergence.live == 'an answer of the model'
+
+
+def test_a_message_of_a_direct_request_that_cannot_be_restored_is_no_error_of_the_run(tmp_path: Path):
+    with use_cassette('run', dir=tmp_path, record='once'):
+        model_request_sync(Scripted().model, question('one'))
+    (run,) = read(tmp_path).runs
+    damaged = replace(run, history=({'kind': 'request', 'parts': 7},))
+    with pytest.raises(CassetteInconsistent):
+        check_cassette(Cassette(runs=(damaged,)))
 
 
 def read(folder: Path) -> Cassette:

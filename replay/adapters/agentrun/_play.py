@@ -5,6 +5,7 @@ not have; how far it came and what messages it made is the answer.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NoReturn, cast
 
 from pydantic import TypeAdapter
@@ -47,10 +48,11 @@ async def play(run: Run) -> Played:
     """
     script = script_of(run)
     player = _Player(run, script)
+    go = _direct(script) if _is_direct(run) else _agent_run(run, script, player)
     error: Exception | None = None
     with install(player):
         try:
-            await (_ask(run) if _is_direct(run) else _run_agent(run, script, player))
+            await go()
         except _OutOfScript as stop:
             player.missing = stop.what
         except Exception as raised:  # noqa: BLE001, how the run failed is the answer
@@ -64,7 +66,8 @@ async def play(run: Run) -> Played:
     )
 
 
-async def _run_agent(run: Run, script: Script, player: '_Player') -> None:
+def _agent_run(run: Run, script: Script, player: '_Player') -> Callable[[], Awaitable[object]]:
+    """Make ready a run of a stand-in agent. What cannot be restored is raised here: it is no error of the run."""
     agent = agent_of(script, instructions=player.instructions, judge=player.judge, name=run.agent)
     scope = agent.iter(
         None if script.prompt is None else restored_prompt(script.prompt),
@@ -72,18 +75,22 @@ async def _run_agent(run: Run, script: Script, player: '_Player') -> None:
         deferred_tool_results=_deferred(script.deferred),
         usage_limits=_usage_limits(script),
     )
-    async with scope as started:
-        await _drive(started, run)
+
+    async def go() -> None:
+        async with scope as started:
+            await _drive(started, run)
+
+    return go
+
+
+def _direct(script: Script) -> Callable[[], Awaitable[object]]:
+    """Make ready a request without an agent; the player answers, so that any model will do."""
+    return partial(model_request, 'test', restored_messages(script.history))
 
 
 def _is_direct(run: Run) -> bool:
     """Whether a run is a request without an agent: one node, whose request was handed in as it stands."""
     return [(node.kind, node.from_history) for node in run.nodes] == [('ModelRequestNode', True)]
-
-
-async def _ask(run: Run) -> None:
-    """Make a request without an agent; the player answers, so that any model will do."""
-    await model_request('test', restored_messages(run.history))
 
 
 async def _drive(run: AgentRun[None, Any], recorded: Run) -> None:
