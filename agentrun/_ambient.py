@@ -20,6 +20,8 @@ __all__ = [
     'LogicalSource',
     'Source',
     'deterministic',
+    'enter',
+    'leave',
     'new_run_id',
     'new_tool_call_id',
     'now',
@@ -116,9 +118,14 @@ class LogicalSource:
 _LIVE: Final[Source] = LiveSource()
 _current: ContextVar[Source | None] = ContextVar('agentrun_source', default=None)
 
+enter = _current.set
+"""Read from a source from now on, in this context. Returns the token that `leave` takes; `use` is safer to handle."""
+leave = _current.reset
+"""Read again from where it was read from before `enter`."""
+
 
 class use:  # noqa: N801, it reads as a verb: `with use(source):`
-    """Read from `source` inside the block, in this context; cheap enough to stand around every step of a run.
+    """Read from `source` inside the block, in this context.
 
     Args:
         source: Where clock readings and ids come from.

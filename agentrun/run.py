@@ -130,13 +130,16 @@ class AgentRun(Generic[AgentDepsT, OutputDataT]):
         self._next = node
         self._failed = True  # until it is known that the node ran to its end
         deps = self._ctx.deps
-        with _ambient.use(deps.source):
+        before = _ambient.enter(deps.source)  # a block with `use`, around every node, would cost three times as much
+        try:
             if deps.handler is not None and deps.begun is not node:
                 deps.handler.node(node)
             deps.begun = None
             following = await node.run(self._ctx)
             if deps.handler is not None and isinstance(following, End):
                 deps.handler.node(following)
+        finally:
+            _ambient.leave(before)
         self._failed = False
         self._next = following  # pyright: ignore[reportAttributeAccessIssue], nodes of a run are agent nodes
         return self._next

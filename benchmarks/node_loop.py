@@ -11,11 +11,15 @@ import asyncio
 import gc
 import importlib
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # runs from a checkout that is not installed
 
 Run = Callable[[], Awaitable[Any]]
 
