@@ -241,6 +241,68 @@ async def wrappers_of_agents_change_what_runs_through_them(lib: Any) -> object:
     return await lib.seen(agent, 'x')
 
 
+# Streams
+
+
+def streaming(lib: Any, *answers: Any) -> Any:
+    """A model that streams these answers in order: pieces of text, a call of a tool, or an error."""
+    left = list(answers)
+
+    async def stream(messages: Any, info: Any) -> Any:
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        for piece in answer:
+            yield piece
+
+    return lib.FunctionModel(stream_function=stream, model_name='streaming')
+
+
+def call_of_ping(lib: Any) -> Any:
+    return [{0: lib.DeltaToolCall(name='ping', json_args='{"n": 1}', tool_call_id='c1')}]
+
+
+@case
+async def streamed_runs_go_through_wrappers_and_fallbacks(lib: Any) -> object:
+    fallback, wrapper = of(lib, 'models.fallback').FallbackModel, of(lib, 'models.wrapper').WrapperModel
+    around = of(lib, 'agent').WrapperAgent
+    shown: list[object] = []
+    for model in (
+        wrapper(streaming(lib, call_of_ping(lib), ['a', 'b'])),
+        fallback(streaming(lib, down(lib), down(lib)), streaming(lib, call_of_ping(lib), ['a', 'b'])),
+        fallback(streaming(lib, down(lib)), streaming(lib, down(lib, 'second'))),
+    ):
+        handled: list[str] = []
+
+        async def handle(ctx: Any, events: Any, handled: list[str] = handled) -> None:
+            handled.extend([repr(event) async for event in events])
+
+        agent = around(around(pinging(lib, model, event_stream_handler=handle)))
+        try:
+            async with agent.run_stream('x') as result:
+                texts = [text async for text in result.stream_text(debounce_by=None)]
+            shown.append([texts, result.all_messages_json().decode(), repr(result.usage()), agent.name])
+        except lib.FallbackExceptionGroup as group:
+            shown.append(errors_in(lib, group))
+        shown.append(handled)
+    return shown
+
+
+@case
+async def a_handler_of_the_agent_inside_sees_runs_of_the_wrapper(lib: Any) -> object:
+    noted: list[str] = []
+
+    async def handle(ctx: Any, events: Any) -> None:
+        noted.extend([f'{ctx.run_step} {event!r}' async for event in events])
+
+    inner = pinging(lib, streaming(lib, call_of_ping(lib), ['a', 'b']), event_stream_handler=handle)
+    outer = of(lib, 'agent').WrapperAgent(inner)
+    same = outer.event_stream_handler is handle
+    events = of(lib, 'agent').WrapperAgent(pinging(lib, streaming(lib, call_of_ping(lib), ['a', 'b'])))
+    stream = [repr(event) async for event in events.run_stream_events('x')]
+    return same, await lib.seen(outer, 'x'), noted, stream
+
+
 # Direct requests
 
 
