@@ -8,6 +8,7 @@ from agentrun._ambient import LiveSource
 from agentrun._core._state import (
     GraphAgentDeps,
     GraphAgentState,
+    begin_node,
     capture_run_messages,
     run_context_of,
     take_captured_messages,
@@ -122,6 +123,33 @@ def test_only_a_call_that_was_cut_off_is_taken_for_one(last: ModelMessage):
     with pytest.raises(UnexpectedModelBehavior) as caught:
         spent(last).increment_retries(1)
     assert (type(caught.value), str(caught.value)) == (UnexpectedModelBehavior, EXCEEDED)
+
+
+# Nodes that are streamed
+
+
+class Watcher:
+    """A handler that notes which nodes it is told of."""
+
+    def __init__(self) -> None:
+        self.nodes: list[object] = []
+
+    def node(self, node: object) -> None:
+        self.nodes.append(node)
+
+
+def test_a_handler_is_told_once_of_each_node_that_is_streamed():
+    watcher, first, second = Watcher(), object(), object()
+    deps = deps_of(GraphAgentState(), handler=watcher)
+    for node in (first, first, second):
+        begin_node(deps, node)
+    assert watcher.nodes == [first, second]
+
+
+def test_a_streamed_node_is_noted_without_a_handler_too():
+    deps, node = deps_of(GraphAgentState()), object()
+    begin_node(deps, node)
+    assert deps.begun is node
 
 
 # The context of a step

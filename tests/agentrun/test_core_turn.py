@@ -26,7 +26,9 @@ from agentrun.messages import (
     BinaryContent,
     BinaryImage,
     BuiltinToolCallPart,
+    BuiltinToolReturnPart,
     FilePart,
+    HandleResponseEvent,
     ModelRequest,
     ModelResponse,
     RetryPromptPart,
@@ -37,6 +39,7 @@ from agentrun.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
+from agentrun.result import FinalResult
 from agentrun.settings import ModelSettings
 from agentrun.tools import DeferredToolRequests, ToolDefinition
 from agentrun.usage import UsageLimits
@@ -70,10 +73,30 @@ class Run:
     usage_limits: UsageLimits = field(default_factory=UsageLimits)
     state: GraphAgentState = field(default_factory=GraphAgentState)
 
-    def turn(self, *parts: Any, answers: Any = None, user_prompt: Any = None, **response: Any) -> Turn:
+    events: list[HandleResponseEvent] = field(default_factory=list[HandleResponseEvent])
+
+    def turn(
+        self, *parts: Any, answers: Any = None, user_prompt: Any = None, final: Any = None, **response: Any
+    ) -> Turn:
         said = ModelResponse(parts=list(parts), **response)
         self.state.message_history.append(said)
-        return Turn(said, state=self.state, rules=self, tool_of=tool_of, answers=answers, user_prompt=user_prompt)
+        return Turn(
+            said,
+            state=self.state,
+            rules=self,
+            tool_of=tool_of,
+            answers=answers,
+            user_prompt=user_prompt,
+            final=final,
+            events=self.events,
+        )
+
+    def told(self) -> list[tuple[str, Any]]:
+        """The events by kind: of a call its tool, of what answers it the content."""
+        return [
+            (event.event_kind, event.result.content if hasattr(event, 'result') else event.part.tool_name)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+            for event in self.events
+        ]
 
 
 def tool_of(name: str) -> ToolDefinition | None:
@@ -379,3 +402,74 @@ def test_an_outcome_that_answers_no_move_ends_the_turn_with_an_error(parts: list
 def test_nothing_can_be_fed_before_the_beginning():
     with pytest.raises(RuntimeError, match='at UNREAD cannot take Accepted'):
         Run().turn(TextPart('a')).feed(Accepted(1))
+
+
+# Events
+
+
+def test_calls_of_a_batch_and_calls_put_off_are_told_when_they_are_due():
+    run = Run(output_schema=Output(allows_deferred_tools=True))
+    turn = run.turn(call('ext'), call('fun'), call('nobody'))
+    turn.begin()
+    assert run.told() == [('function_tool_call', 'fun'), ('function_tool_call', 'nobody')]
+    run.events.clear()
+    turn.feed(BatchDone([(returned('fun'), None), (returned('nobody'), None)]))
+    assert run.told() == [('function_tool_call', 'ext')]
+
+
+def test_outputs_are_told_if_they_were_refused_or_passed_over():
+    run = Run(max_result_retries=2)
+    play(run.turn(call('out1'), call('out2'), call('out3'), call('fun')), retry(), Accepted(2))
+    assert run.told() == [
+        ('function_tool_call', 'out1'),
+        ('function_tool_result', 'no'),
+        ('function_tool_call', 'out3'),
+        ('function_tool_result', 'Output tool not used - a final result was already processed.'),
+    ]
+
+
+def test_an_output_that_fails_beside_another_is_told():
+    run = Run(end_strategy='exhaustive')
+    play(run.turn(call('out1'), call('out2')), Accepted(1), Failed(UnexpectedModelBehavior('spent')))
+    assert run.told() == [
+        ('function_tool_call', 'out2'),
+        ('function_tool_result', 'Output tool not used - output failed validation.'),
+    ]
+
+
+def test_what_built_in_tools_did_is_told_first_and_without_a_warning():
+    run = Run()
+    did = BuiltinToolReturnPart('search', 'found', tool_call_id='id-search')
+    run.turn(call('fun'), BuiltinToolCallPart('search'), did).begin()
+    assert run.told() == [
+        ('builtin_tool_call', 'search'),
+        ('builtin_tool_result', 'found'),
+        ('function_tool_call', 'fun'),
+    ]
+
+
+def test_nothing_is_told_where_nobody_listens():
+    said = ModelResponse(parts=[BuiltinToolCallPart('search'), call('out1'), call('out2'), call('fun')])
+    turn = Turn(said, state=GraphAgentState(), rules=Run(end_strategy='exhaustive'), tool_of=tool_of)
+    end = play(turn, retry(), Accepted(1), BatchDone([(returned('fun'), None)]))[-1]
+    assert contents(end) == ['no', 'Final result processed.', 'ok']
+
+
+# A result that is known already
+
+
+def test_a_result_that_is_known_closes_the_history_without_another_output():
+    final = FinalResult(7, 'out1', 'id-out1')
+    end = Run().turn(TextPart('a'), call('out1'), call('out2'), call('fun'), final=final).begin()
+    assert isinstance(end, Finish)
+    assert end.result is final
+    assert contents(end) == [
+        'Final result processed.',
+        'Output tool not used - a final result was already processed.',
+        'Tool not executed - a final result was already processed.',
+    ]
+
+
+def test_a_known_request_for_answers_leaves_its_calls_open():
+    final = FinalResult(DeferredToolRequests(calls=[call('ext')]))
+    assert Run().turn(call('ext'), final=final).begin() == Finish(final, [])
