@@ -123,6 +123,11 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
     model_settings: ModelSettings | None
     history_processors: Sequence[HistoryProcessor[AgentDepsT]]
 
+    _lock: anyio.Lock | None = None
+    _entered = 0
+    """How many `async with` blocks of the agent are open."""
+    _exit_stack: AsyncExitStack | None = None
+
     def __init__(
         self,
         model: Model | str | None = None,
@@ -182,9 +187,6 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
         self._take_toolsets(toolsets or ())
         nothing = _Overrides()
         self._overrides: ContextVar[_Overrides] = ContextVar('agentrun.overrides', default=nothing)
-        self._lock: anyio.Lock | None = None
-        self._entered = 0
-        self._exit_stack: AsyncExitStack | None = None
 
     @property
     def model(self) -> Model | str | None:

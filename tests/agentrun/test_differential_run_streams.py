@@ -1,12 +1,15 @@
 """Streamed runs in both libraries: the same events, states, messages, usage and errors, whatever drives them."""
 
 import dataclasses
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.side_by_side import (
     OURS,
@@ -15,7 +18,6 @@ from tests.side_by_side import (
     Library,
     Script,
     add_tools,
-    any_tool,
     made_alike,
     shown,
     told,
@@ -177,6 +179,11 @@ STYLES: dict[str, Callable[..., Any]] = {
 }
 
 
+def any_tool(error: str) -> str:
+    """Leave out which tool used up its retries: if several do at once, 1.38 picks one out of a set."""
+    return re.sub(r"(?s)(Tool '\w+' exceeded|Unknown tool name:).*", 'A tool ...', error)
+
+
 Made = Callable[[Library], tuple[Any, dict[str, Any]]]
 
 
@@ -201,7 +208,10 @@ def both(make: Made, style: str, *, which_tool: bool = True) -> Seen:
         warnings.simplefilter('ignore')
         ours, theirs = anyio.run(compared)
     if not which_tool:
-        ours.error, theirs.error = any_tool(ours.error), any_tool(theirs.error)
+        for seen in (ours, theirs):
+            seen.error = any_tool(seen.error)
+            while 'A tool ...' in seen.error and seen.noted and seen.noted[-1].startswith('FunctionToolResultEvent'):
+                seen.noted.pop()  # which results come before the error, too, is up to the set
     assert ours.noted == theirs.noted
     assert ours.error == theirs.error
     assert ours.captured == theirs.captured
@@ -283,3 +293,42 @@ def test_a_streamed_run_shows_the_same(name: str, style: str):
         return agent_of(lib, script, output, **own), arguments
 
     both(make, style)
+
+
+# Any script
+
+
+WORDS = st.sampled_from(['yes', 'two words', PLACE, '{"city": 1}', '{"city": "Par', 'x' * 30])
+ARGS: dict[str, list[str]] = {
+    'add': ['{"x": 1}', '{"x": "no"}', '{"x": 2, "y": 3}', '{"x": ', ''],
+    'step': ['{}', ''],
+    'fussy': ['{"word": "please"}', '{"word": "now"}'],
+    'picture': ['{}'],
+    'files': [''],
+    'nothing': ['{}'],
+    'final_result': ['{"city": "Rome"}', '{"city": 1}', PLACE, '{}', '{"city": "Ro'],
+    'place': ['{"city": "Oslo"}', '{}'],
+    'number': ['{"response": 3}', '{"response": "x"}'],
+}
+CALLS = st.sampled_from([('call', name, args) for name, choices in ARGS.items() for args in choices])
+PARTS = st.one_of(CALLS, CALLS, st.tuples(st.just('text'), WORDS), st.just(('think', 'hmm')))
+SCRIPTS = st.lists(st.lists(PARTS, min_size=1, max_size=4), max_size=4)
+
+
+@given(
+    script=SCRIPTS,
+    output=st.sampled_from(sorted(OUTPUTS)),
+    end_strategy=st.sampled_from(['early', 'exhaustive']),
+    retries=st.integers(0, 2),
+    limit=st.sampled_from([None, {'output_tokens_limit': 8}, {'tool_calls_limit': 2}, {'request_limit': 2}]),
+    style=st.sampled_from(sorted(STYLES)),
+)
+def test_any_script_streams_the_same(
+    script: Script, output: str, end_strategy: str, retries: int, limit: dict[str, int] | None, style: str
+):
+    def make(lib: Library) -> tuple[Any, dict[str, Any]]:
+        limits = lib.usage.UsageLimits(**(limit or {}))
+        agent = agent_of(lib, script, output, end_strategy=end_strategy, retries=retries)
+        return agent, {'user_prompt': 'go', 'usage_limits': limits}
+
+    both(make, style, which_tool=False)
