@@ -197,33 +197,36 @@ _One: TypeAlias = 'Callable[[int, Callable[[], object]], Coroutine[Any, Any, Non
 async def _in_tasks(one: _One, count: int) -> None:
     """Use bare tasks, which begin in order: groups pay for each task's end, and most calls end in their first step.
 
-    Does not return before the last task has ended, cancelled or not.
+    Each task is cancelled by a scope of its own, so that what a tool shields is not cut short. Does not return before the
+    last task has ended, cancelled or not.
     """
     import asyncio
 
-    tasks: list[asyncio.Task[None]] = []
-    ending = False
+    from anyio import CancelScope
+
+    scopes = [CancelScope() for _ in range(count)]
 
     def end_all() -> None:
-        nonlocal ending
-        if not ending:  # a second time would cut short what a call cleans up
-            ending = True
-            current = asyncio.current_task()
-            for task in tasks:
-                if task is not current:
-                    task.cancel()
+        for scope in scopes:
+            scope.cancel()
 
-    tasks.extend(asyncio.create_task(one(index, end_all)) for index in range(count))
+    async def in_scope(index: int) -> None:
+        with scopes[index]:
+            await one(index, end_all)
+
+    tasks = [asyncio.create_task(in_scope(index)) for index in range(count)]
     cancellation: asyncio.CancelledError | None = None
     pause: Awaitable[object] | None = asyncio.sleep(0)  # in which each task takes its first step
-    while pause is not None:
-        try:
-            await pause
-        except asyncio.CancelledError as error:  # of the caller, maybe not the first
-            end_all()
-            cancellation = error
-        pending = [task for task in tasks if not task.done()]
-        pause = asyncio.wait(pending) if pending else None
+    with CancelScope() as waiting:
+        while pause is not None:
+            try:
+                await pause
+            except asyncio.CancelledError as error:  # of the caller, maybe not the first
+                end_all()
+                cancellation = error
+                waiting.shield = True  # a scope of the caller would say it again at every turn of the loop
+            pending = [task for task in tasks if not task.done()]
+            pause = asyncio.wait(pending) if pending else None
     if cancellation is not None:
         raise cancellation
 

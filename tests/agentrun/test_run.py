@@ -510,3 +510,34 @@ async def test_tools_with_timeouts_of_their_own_run_side_by_side():
     result = await agent.run('go')
     returns = result.all_messages()[2].parts
     assert [part.content for part in returns if isinstance(part, ToolReturnPart)] == [True] * 3
+
+
+@pytest.mark.parametrize('ended_by', ['neighbour', 'caller'])
+async def test_what_a_tool_shields_is_not_cut_short_when_its_batch_ends(ended_by: str):
+    async def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[ToolCallPart('commit', {}), ToolCallPart('fail', {})])
+
+    agent = Agent(FunctionModel(script))
+    log: list[str] = []
+
+    @agent.tool_plain
+    async def commit() -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(0.02)
+            log.append('committed')
+        await anyio.sleep(5)
+        log.append('went on')
+
+    @agent.tool_plain
+    async def fail() -> None:
+        await anyio.sleep(0.005 if ended_by == 'neighbour' else 5)
+        raise ValueError('no')
+
+    if ended_by == 'neighbour':
+        with pytest.raises(ValueError, match='no'):
+            await agent.run('go')
+    else:
+        with anyio.move_on_after(0.005) as scope:
+            await agent.run('go')
+        assert scope.cancelled_caught
+    assert log == ['committed']
