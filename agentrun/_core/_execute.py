@@ -197,8 +197,8 @@ _One: TypeAlias = 'Callable[[int, Callable[[], object]], Coroutine[Any, Any, Non
 async def _in_tasks(one: _One, count: int) -> None:
     """Use bare tasks, which begin in order: groups pay for each task's end, and most calls end in their first step.
 
-    Each task is cancelled by a scope of its own, so that what a tool shields is not cut short. Does not return before the
-    last task has ended, cancelled or not.
+    Each task is cancelled by a scope of its own, so that what a tool shields is not cut short. Does not return before
+    the last task has ended, cancelled or not.
     """
     import asyncio
 
