@@ -131,7 +131,9 @@ class StreamedRunResult(Generic[AgentDepsT, OutputDataT]):
         """
         if self._run_result is not None:
             return Then(Once((self._run_result.response, True)), self._marked_completed)
-        return Then(_Marked(self._stream(), debounce_by), self._received)
+        marked = _Marked(self._stream(), debounce_by)
+        # the last response given is the one in the messages: the same object, as in pydantic-ai 1.38
+        return Then(marked, lambda: self._marked_completed(marked.last))
 
     async def get_output(self) -> OutputDataT:
         """Wait for the whole response and return its output.
@@ -200,15 +202,15 @@ class _Marked(Steps[tuple[ModelResponse, bool]]):
     def __init__(self, stream: AgentStream[AgentDepsT, OutputDataT], debounce_by: float | None) -> None:
         self._stream = stream
         self._responses = stream.stream_responses(debounce_by=debounce_by)
-        self._ended = False
+        self.last: ModelResponse | None = None
 
     async def _step(self) -> tuple[ModelResponse, bool]:
         async for response in self._responses:
             return response, False
-        if self._ended:
+        if self.last is not None:
             raise StopAsyncIteration
-        self._ended = True
-        return self._stream.response, True
+        self.last = self._stream.response
+        return self.last, True
 
 
 class StreamedRunResultSync(Generic[AgentDepsT, OutputDataT]):

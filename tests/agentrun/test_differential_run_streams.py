@@ -295,6 +295,210 @@ def test_a_streamed_run_shows_the_same(name: str, style: str):
     both(make, style)
 
 
+# What users set on a run
+
+
+FEATURES: dict[str, Made] = {}
+
+
+def feature(make: Made) -> Made:
+    FEATURES[make.__name__.replace('_', ' ')] = make
+    return make
+
+
+GO = {'user_prompt': 'go'}
+
+
+@feature
+def validators_of_outputs_see_whether_they_are_partial(lib: Library) -> tuple[Any, dict[str, Any]]:
+    agent = agent_of(lib, [[('call', 'final_result', PLACE)]], 'model')
+
+    async def check(ctx: Any, place: Any) -> Any:
+        place.city += f' {ctx.partial_output} {ctx.tool_name} {ctx.retry}'
+        return place
+
+    check.__annotations__['ctx'] = lib.root.RunContext[Any]
+    agent.output_validator(check)
+    return agent, GO
+
+
+@feature
+def validators_of_texts_see_whether_they_are_partial(lib: Library) -> tuple[Any, dict[str, Any]]:
+    agent = agent_of(lib, [[('text', 'hello big world')]])
+
+    async def check(ctx: Any, text: str) -> str:
+        return f'{text} {ctx.partial_output} {ctx.tool_name}'
+
+    check.__annotations__['ctx'] = lib.root.RunContext[Any]
+    agent.output_validator(check)
+    return agent, GO
+
+
+@feature
+def a_validator_of_outputs_asks_for_a_retry(lib: Library) -> tuple[Any, dict[str, Any]]:
+    agent = agent_of(lib, [[('call', 'final_result', PLACE)], [('call', 'final_result', '{"city": "Rome"}')]], 'model')
+
+    @agent.output_validator
+    async def check(place: Any) -> Any:
+        if place.city == 'Paris':
+            raise lib.root.ModelRetry('not Paris')
+        return place
+
+    return agent, GO
+
+
+@feature
+def a_validator_of_texts_asks_for_a_retry(lib: Library) -> tuple[Any, dict[str, Any]]:
+    agent = agent_of(lib, [[('text', 'hello big world')]])
+
+    @agent.output_validator
+    async def check(text: str) -> str:
+        if 'big' in text:
+            raise lib.root.ModelRetry('not so big')
+        return text
+
+    return agent, GO
+
+
+@feature
+def output_functions_run_as_often(lib: Library) -> tuple[Any, dict[str, Any]]:
+    ran: list[str] = []
+
+    def first(x: str) -> str:
+        ran.append(f'first {x}')
+        return ' '.join(ran)
+
+    def second(x: str) -> str:
+        ran.append(f'second {x}')
+        return ' '.join(ran)
+
+    script: Script = [[('call', 'first', '{"x": "a"}'), ('call', 'second', '{"x": "b"}')]]
+    outputs = [lib.output.ToolOutput(first, name='first'), lib.output.ToolOutput(second, name='second')]
+    return lib.root.Agent(streaming(lib, script), output_type=outputs, end_strategy='exhaustive'), GO
+
+
+def external(lib: Library) -> Any:
+    schema = {'type': 'object', 'properties': {'x': {'type': 'integer'}}, 'required': ['x']}
+    return lib.toolsets.ExternalToolset([lib.tools.ToolDefinition(name='outside', parameters_json_schema=schema)])
+
+
+@feature
+def calls_that_somebody_else_answers_end_the_run(lib: Library) -> tuple[Any, dict[str, Any]]:
+    script: Script = [[('call', 'outside', '{"x": 1}'), ('call', 'add', '{"x": 1}')]]
+    return agent_of(lib, script, 'deferred', toolsets=[external(lib)]), GO
+
+
+@feature
+def calls_that_somebody_else_answers_without_leave(lib: Library) -> tuple[Any, dict[str, Any]]:
+    return agent_of(lib, [[('call', 'outside', '{"x": 1}')]], toolsets=[external(lib)]), GO
+
+
+@feature
+def calls_that_somebody_else_answers_beside_text(lib: Library) -> tuple[Any, dict[str, Any]]:
+    script: Script = [[('text', 'wait a moment'), ('call', 'outside', '{"x": 1}'), ('call', 'add', '{"x": 1}')]]
+    return agent_of(lib, script, 'deferred', toolsets=[external(lib)], end_strategy='exhaustive'), GO
+
+
+@feature
+def tools_that_put_their_calls_off(lib: Library) -> tuple[Any, dict[str, Any]]:
+    agent = agent_of(lib, [[('call', 'later', '{}'), ('call', 'add', '{"x": 1}'), ('call', 'asks', '{}')]], 'deferred')
+
+    @agent.tool_plain
+    async def later() -> str:
+        raise lib.exceptions.CallDeferred(metadata={'task': 1})
+
+    @agent.tool_plain
+    async def asks() -> str:
+        raise lib.exceptions.ApprovalRequired
+
+    return agent, GO
+
+
+@feature
+def answers_to_calls_put_off(lib: Library) -> tuple[Any, dict[str, Any]]:
+    m = lib.messages
+    history = [m.ModelRequest(parts=[m.UserPromptPart('go')]), m.ModelResponse(parts=[])]
+    history[-1].parts = [m.ToolCallPart('outside', {'x': 1}, 'a'), m.ToolCallPart('outside', {'x': 2}, 'b')]
+    results = lib.tools.DeferredToolResults(calls={'a': 'one', 'b': lib.root.ModelRetry('two')})
+    agent = agent_of(lib, [], 'deferred', toolsets=[external(lib)])
+    return agent, {'message_history': history, 'deferred_tool_results': results}
+
+
+@feature
+def a_history_that_is_answered_already(lib: Library) -> tuple[Any, dict[str, Any]]:
+    m = lib.messages
+    history = [m.ModelRequest(parts=[m.UserPromptPart('go')]), m.ModelResponse(parts=[m.TextPart('there')])]
+    return agent_of(lib, []), {'message_history': history}
+
+
+@feature
+def a_history_goes_on(lib: Library) -> tuple[Any, dict[str, Any]]:
+    m = lib.messages
+    history = [m.ModelRequest(parts=[m.UserPromptPart('go')]), m.ModelResponse(parts=[m.TextPart('there')])]
+    agent = agent_of(lib, [[('call', 'add', '{"x": 1}')], [('call', 'add', '{"x": 1}')]], instructions='be brief')
+    return agent, {**GO, 'message_history': history}
+
+
+@feature
+def history_processors_cut_what_is_streamed(lib: Library) -> tuple[Any, dict[str, Any]]:
+    async def last(messages: list[Any]) -> list[Any]:
+        return messages[-1:]
+
+    return agent_of(lib, [[('call', 'add', '{"x": 1}')]], history_processors=[last]), GO
+
+
+@feature
+def usage_goes_on_and_tools_are_counted(lib: Library) -> tuple[Any, dict[str, Any]]:
+    script: Script = [[('call', 'add', '{"x": 1}')], [('call', 'final_result', PLACE), ('call', 'add', '{"x": 1}')]]
+    usage = lib.usage.RunUsage(requests=3, input_tokens=7, details={'own': 1})
+    return agent_of(lib, script, 'model', end_strategy='exhaustive'), {**GO, 'usage': usage}
+
+
+@feature
+def a_model_that_cannot_stream(lib: Library) -> tuple[Any, dict[str, Any]]:
+    async def say(messages: list[Any], info: Any) -> Any:
+        raise AssertionError(messages)
+
+    return lib.root.Agent(lib.function.FunctionModel(say)), GO
+
+
+@feature
+def a_model_that_yields_nothing(lib: Library) -> tuple[Any, dict[str, Any]]:
+    return agent_of(lib, [[]]), GO
+
+
+@feature
+def a_test_model_with_tools(lib: Library) -> tuple[Any, dict[str, Any]]:
+    agent = lib.root.Agent(lib.test.TestModel(call_tools=['add', 'files']))
+    add_tools(lib, agent)
+    return agent, GO
+
+
+@pytest.mark.parametrize('style', STYLES)
+@pytest.mark.parametrize('name', FEATURES)
+def test_what_users_set_on_a_run_streams_the_same(name: str, style: str):
+    both(FEATURES[name], style)
+
+
+@pytest.mark.parametrize('method', ['stream_output', 'stream_text', 'stream_responses', 'get_output'])
+@pytest.mark.parametrize('name', ['text', 'a tool, then text', 'a model', 'native', 'a stream that breaks'])
+def test_a_run_streamed_without_async_shows_the_same(name: str, method: str):
+    script, output, options = SCENARIOS[name]
+    seen: list[Seen] = []
+    for lib in (OURS, THEIRS):
+        result = agent_of(lib, script, output, **options).run_stream_sync('go')
+        noted = Seen([dumped(lib, result.all_messages()), str(result.is_complete)])
+        try:
+            noted.note(
+                *([result.get_output()] if method == 'get_output' else getattr(result, method)(debounce_by=None))
+            )
+        except Exception as error:  # noqa: BLE001, whatever it is, it is compared
+            noted.error = told(error)
+        noted.note(dumped(lib, result.all_messages()), result.usage(), result.is_complete, result.response)
+        seen.append(noted)
+    assert dataclasses.asdict(seen[0]) == dataclasses.asdict(seen[1])
+
+
 # Any script
 
 
