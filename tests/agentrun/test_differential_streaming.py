@@ -1,0 +1,101 @@
+"""Streams of any script, driven in any way, in both libraries: the same events, states, messages, usage and errors."""
+
+import pytest
+
+pytest.importorskip('pydantic_ai', reason='compares with pydantic-ai-slim 1.38')
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.stream_driving import ITERATIONS, OUTPUT_NAMES, STYLES, Driving, Response, Scenario, both
+
+TEXTS = ['', 'yes', 'two words', ' ', 'x', 'bad', '{"city": ', '"Paris"}', '{"start": "a"}', '{"people"', '7', '\n']
+ARGS = {
+    'add': ['{"x": 1}', '{"x": "no"}', '{"x": 2, "y": 3}', '{"x": ', '', '{}'],
+    'step': ['{}', ''],
+    'fussy': ['{"word": "please"}', '{"word": "now"}'],
+    'picture': ['{}'],
+    'files': ['{}'],
+    'broken': ['{}'],
+    'nothing': ['{}', ''],
+    'guarded': ['{"x": 1}', '{"x": "no"}'],
+    'elsewhere': ['{"x": 1}', '{'],
+    'final_result': [
+        '{"city": "Rome"}',
+        '{"city": 1}',
+        '{"city": "Nowhere"}',
+        '{"city": "x", "people": 3}',
+        '{"start": "a", "end": "b"}',
+        '{"response": 5}',
+        '{}',
+        '',
+        '{"city": "Ro',
+    ],
+    'final_result_Road': ['{"start": "a"}', '{}'],
+    'final_result_found': ['{"city": "Rome"}', '{"city": "Nowhere"}'],
+    'final_result_int': ['{"response": 3}', '{"response": "x"}'],
+    'road': ['{"start": "a"}', '{"end": "x"}'],
+    'place': ['{"city": "Oslo"}', '{}'],
+    'number': ['{"response": 3}', '{"response": "x"}'],
+}
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> tuple[str, str, list[str]]:
+    name = draw(st.sampled_from(sorted(ARGS)))
+    args = draw(st.sampled_from(ARGS[name]))
+    cuts = sorted(draw(st.lists(st.integers(0, len(args)), max_size=3)))
+    return 'call', name, [args[start:end] for start, end in zip([0, *cuts], [*cuts, len(args)], strict=True)]
+
+
+PIECES = st.one_of(
+    st.tuples(st.just('text'), st.sampled_from(TEXTS)),
+    calls(),
+    calls(),
+    st.tuples(st.just('think'), st.sampled_from(['hm', '', 'so']), st.sampled_from([None, 'signed'])),
+    st.tuples(st.just('builtin'), st.booleans()),
+    st.sampled_from([('text', 'yes'), ('raise', 'broke off')]),
+)
+RESPONSES: st.SearchStrategy[Response] = st.lists(PIECES, max_size=5)
+LIMITS = st.sampled_from(
+    [
+        {},
+        {},
+        {},
+        {'request_limit': 1},
+        {'request_limit': 2},
+        {'output_tokens_limit': 3},
+        {'total_tokens_limit': 55},
+        {'input_tokens_limit': 60},
+        {'tool_calls_limit': 1},
+    ]
+)
+SCENARIOS = st.builds(
+    Scenario,
+    script=st.lists(RESPONSES, max_size=4).map(tuple),
+    output=st.sampled_from(OUTPUT_NAMES),
+    end_strategy=st.sampled_from(['early', 'exhaustive']),
+    retries=st.integers(0, 2),
+    output_retries=st.sampled_from([None, 0, 3]),
+    validator=st.sampled_from(['', '', 'notes', 'picky', 'always picky']),
+    limits=LIMITS,
+    deferring=st.booleans(),
+)
+ASKED = st.tuples(
+    st.sampled_from([*sorted(ITERATIONS), 'get_output', 'events']), st.sampled_from([None, None, 1, 2, 5])
+)
+BACKENDS = st.sampled_from(['asyncio', 'trio'])
+
+
+@given(
+    scenario=SCENARIOS,
+    driving=st.builds(Driving, style=st.sampled_from(sorted(STYLES)), asked=st.lists(ASKED, max_size=3).map(tuple)),
+    backend=BACKENDS,
+)
+def test_any_stream_shows_the_same_however_it_is_driven(scenario: Scenario, driving: Driving, backend: str):
+    both(scenario, driving, backend)
+
+
+@given(scenario=SCENARIOS, asked=st.sampled_from([*sorted(ITERATIONS), 'get_output']))
+def test_any_stream_shows_the_same_to_code_that_is_not_async(scenario: Scenario, asked: str):
+    both(scenario, Driving('sync', ((asked, None),)))
