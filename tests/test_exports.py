@@ -71,6 +71,10 @@ def test_every_name_in_all_resolves(module: str):
     assert [name for name in names if not hasattr(loaded, name)] == []
 
 
+def test_names_that_are_loaded_late_are_listed_like_the_others():
+    assert set(import_module('agentrun').__all__) <= set(dir(import_module('agentrun')))
+
+
 @pytest.mark.parametrize(
     ('module', 'name'), [(module, name) for module, names in CORE.items() for name in names.split()]
 )

@@ -1,5 +1,6 @@
 """`Agent`: construction, the ways to run it, what can be set where, and what overrides what."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -172,6 +173,16 @@ def test_run_sync_runs_where_no_loop_runs_again_and_again():
 async def test_run_sync_is_refused_where_a_loop_runs():
     with pytest.raises(RuntimeError, match='This event loop is already running'):
         Agent('test').run_sync('go')
+
+
+def test_an_agent_that_no_code_of_python_called_stays_without_a_name():
+    bottom = inspect.currentframe()
+    while bottom is not None and bottom.f_back is not None:
+        bottom = bottom.f_back
+    agent = Agent('test')
+    agent._infer_name(bottom)
+    agent._infer_name(None)
+    assert agent.name is None
 
 
 def test_run_sync_works_inside_a_sync_tool():
@@ -407,6 +418,11 @@ async def test_toolsets_are_entered_once_while_an_agent_is():
     assert entered == ['in', 'out']
     await agent.run('go')
     assert entered == ['in', 'out', 'in', 'out']
+
+
+def test_the_tools_of_an_agent_are_a_toolset_with_a_name_of_its_own():
+    own, given = Agent('test', toolsets=[FunctionToolset[None](id='given')]).toolsets
+    assert (own.id, own.label, given.id) == ('<agent>', 'the agent', 'given')
 
 
 def test_an_agent_tells_its_types():

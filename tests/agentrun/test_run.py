@@ -439,6 +439,12 @@ async def test_a_result_without_a_response_has_none():
         _ = AgentRunResult('x').response
 
 
+async def test_the_response_of_a_result_is_the_last_one_whatever_follows_it():
+    result = await city_agent().run('go')
+    assert [message.kind for message in result.all_messages()][-2:] == ['response', 'request']
+    assert result.response is result.all_messages()[-2]
+
+
 async def test_a_result_goes_to_json_and_back():
     result = await city_agent().run('go')
     adapter = TypeAdapter(AgentRunResult[City])
@@ -457,10 +463,14 @@ async def test_the_older_name_of_an_output_warns_and_works():
 
 async def test_a_tool_result_that_json_cannot_hold_fails_when_the_messages_are_dumped():
     async def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        part = TextPart('done') if len(messages) > 1 else ToolCallPart('odd', {})
-        return ModelResponse(parts=[part], usage=RequestUsage(input_tokens=1))
+        parts = [TextPart('done')] if len(messages) > 1 else [ToolCallPart('even', {}), ToolCallPart('odd', {})]
+        return ModelResponse(parts=parts, usage=RequestUsage(input_tokens=1))
 
     agent = Agent(FunctionModel(script))
+
+    @agent.tool_plain
+    async def even() -> int:
+        return 2
 
     @agent.tool_plain
     async def odd() -> object:
