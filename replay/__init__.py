@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from .cassette import Cassette, Definition, Node, Raised, Run, ToolResult
     from .errors import ReplayError
     from .match import Diverged, Divergence
-    from .session import RunView, Session, use_cassette
+    from .run_view import RunView
+    from .session import Session, use_cassette
+    from .veil import SecretLeft
     from .verdicts import RunLacking, RunUnfinished, SessionAmbiguous, SessionClosed, Unplayed
 
 __all__ = (
@@ -25,6 +27,7 @@ __all__ = (
     'RunLacking',
     'RunUnfinished',
     'RunView',
+    'SecretLeft',
     'Session',
     'SessionAmbiguous',
     'SessionClosed',
@@ -37,7 +40,9 @@ _HOMES = {
     'cassette': ('Cassette', 'Definition', 'Node', 'Raised', 'Run', 'ToolResult'),
     'errors': ('ReplayError',),
     'match': ('Diverged', 'Divergence'),
-    'session': ('RunView', 'Session', 'use_cassette'),
+    'run_view': ('RunView',),
+    'session': ('Session', 'use_cassette'),
+    'veil': ('SecretLeft',),
     'verdicts': ('RunLacking', 'RunUnfinished', 'SessionAmbiguous', 'SessionClosed', 'Unplayed'),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -9,10 +9,11 @@ Whatever a session finds wrong is kept in `problems`, whoever catches the error 
 """
 
 import atexit
-from collections.abc import Callable, Generator, Sequence
+import os
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import wraps
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -21,53 +22,22 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from .adapters import Conductor, RunConductor, Started, hosts
-from .calls import parts_of
 from .canon import Json, JsonObject, dumps, own
 from .cassette import Cassette, Node, Run
 from .errors import NotRestorable, ReplayError
-from .match import Divergence, match_messages
-from .names import run_name
+from .match import Divergence
+from .places import Places
 from .playback import counted_runs
+from .redact import Redactor, UserRule
+from .run_view import RunView
 from .store import Store
 from .tape import MODES, Action, Found, Mode, Tape
+from .veil import Veil, redacted_error, veiled_run
 from .verdicts import RunUnfinished, SessionAmbiguous, Texts
 
 __all__ = ('RunView', 'Session', 'use_cassette')
 
 _Function = TypeVar('_Function', bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunView:
-    """A run as it went in this session."""
-
-    name: str
-    agent: str
-    node_kinds: tuple[str, ...]
-    """Kinds of the nodes that ran, `End` included, in order."""
-    nodes: tuple[Node, ...]
-    """The recorded nodes with their messages and results."""
-    all_json: bytes
-    """What `all_messages_json()` gives."""
-    new_json: bytes
-    """What `new_messages_json()` gives."""
-
-    @property
-    def messages(self) -> list[JsonObject]:
-        """All messages as wire JSON, oldest first."""
-        return cast('list[JsonObject]', own(self.all_json))
-
-    @property
-    def usage(self) -> dict[str, int]:
-        """Requests and tokens of the run's own responses, summed up; counts that are zero are left out."""
-        total: dict[str, int] = {}
-        for message in cast('list[JsonObject]', own(self.new_json)):
-            if message['kind'] == 'response':
-                total['requests'] = total.get('requests', 0) + 1
-                for name, count in cast('JsonObject', message['usage']).items():
-                    if isinstance(count, int) and count:
-                        total[name] = total.get(name, 0) + count
-        return total
 
 
 class Session(Conductor):
@@ -79,9 +49,10 @@ class Session(Conductor):
         record: `none`, `once` or `rewrite`.
         test: Id of the test that owns the cassette, if a test does.
         play_pending: Whether to play the recording that waits beside the cassette, if there is one.
+        redact: What to redact beside what is known: names with regular expressions, or functions of text.
 
     Raises:
-        ReplayError: If there is no such mode.
+        ReplayError: If there is no such mode, or a rule is none.
         NameRefused: If the name would leave the folder.
     """
 
@@ -93,6 +64,7 @@ class Session(Conductor):
         record: Mode = 'none',
         test: str | None = None,
         play_pending: bool = False,
+        redact: Iterable[UserRule] = (),
     ) -> None:
         if record not in MODES:
             raise ReplayError(f'{record!r} is no record mode', expected=', '.join(MODES), got=str(record))
@@ -105,17 +77,17 @@ class Session(Conductor):
         """What was found wrong so far."""
         self.written: Path | None = None
         """The file that was written when the session closed, if one was."""
-        self._store = Store(dir)
+        rules = tuple(redact)
+        self.redactor = Redactor(os.environ, rules)
+        """What puts stand-ins in the place of secrets."""
+        self._store = Store(dir, redactor=self.redactor)
         self._path = self._store.path(name)
         self.texts = Texts(name=name, path=self._path, mode=record, test=test)
         self._play_pending = play_pending
-        self._again = {'dir': dir, 'record': record, 'test': test, 'play_pending': play_pending}
+        self._again = {'dir': dir, 'record': record, 'test': test, 'play_pending': play_pending, 'redact': rules}
         self._lock = RLock()
         self._cassette: Cassette | None = None
-        self._unclaimed: list[Run] = []
-        self._earlier: list[Run] = []  # runs that a recording made anew will take the place of
-        self._taken: set[str] = set()
-        self._covered: set[str] = set()  # places of runs that need not start: their tool call was replayed
+        self._places = Places()
         self._runs: list[_SessionRun] = []
         self._state = 'new'
         self._stack = ExitStack()
@@ -133,11 +105,13 @@ class Session(Conductor):
             raise ReplayError('a session can be opened once', got=f'a session that is {self._state}')
         pending = self._play_pending and self._store.exists(self.name, pending=True)
         if self.mode != 'rewrite' and (pending or self._store.exists(self.name)):
-            self._cassette = self._store.read(self.name, pending=pending)
-            self._unclaimed = list(self._cassette.runs)
+            read = self._store.read(self.name, pending=pending)
+            # One that was recorded before its secrets were known is played as it would be recorded today.
+            self._cassette = replace(read, runs=tuple(veiled_run(run, self.redactor) for run in read.runs))
+            self._places = Places(self._cassette.runs)
         elif self._store.exists(self.name):
             with suppress(ReplayError):  # what cannot be read is just replaced
-                self._earlier = list(self._store.read(self.name).runs)
+                self._places = Places(earlier=self._store.read(self.name).runs)
         _stand_guard()
         _open_sessions.append(self)
         self._stack.callback(_open_sessions.remove, self)
@@ -159,6 +133,7 @@ class Session(Conductor):
             return self.problems
         self._state = 'closed'
         self._stack.close()
+        self.redactor.learn(os.environ)
         with self._lock:
             self._judge(ok=ok)
             recorded = [run for run in self._runs if not run.tape.replaying]
@@ -298,39 +273,21 @@ class Session(Conductor):
         """
         with self._lock:
             self.check_open()
+            started = self._redacted(started)
             agent = started.agent or 'agent'
-            recorded = self._find(agent, started)
+            recorded = self._places.find(agent, started)
             found = Found.RECORDED if recorded else Found.LACKING if self._cassette else Found.NO_CASSETTE
             action = MODES[self.mode][found]
             if action is Action.REFUSE:
                 raise self._noted(self._refusal(agent, started, found))
             if action is Action.REPLAY and recorded is not None:
-                self._unclaimed.remove(recorded)
-                tape = Tape(name=recorded.name, agent=agent, recorded=recorded)
+                self._places.claim(recorded)
+                tape = Tape(name=recorded.name, agent=agent, recorded=recorded, veil=Veil(self.redactor))
             else:
-                parent, tool = started.within or (None, None)
-                name = self._name_again(agent, started)
-                name = name or run_name(started.agent, parent=parent, tool=tool, taken=self._taken)
-                self._taken.add(name)
-                tape = Tape(name=name, agent=agent, facts=started.facts)
+                name = self._places.name(agent, started)
+                tape = Tape(name=name, agent=agent, facts=started.facts, veil=Veil(self.redactor))
             self._runs.append(_SessionRun(self, tape))
             return self._runs[-1]
-
-    def _find(self, agent: str, started: Started) -> Run | None:
-        """The recording of a run at its place: equal agent and first request, else equal agent, else the next one."""
-        place = _place(started.within)
-        there = [run for run in self._unclaimed if run.name.rpartition('/')[0] == place]
-        same = [run for run in there if run.agent == agent]
-        if len(same) > 1:
-            same.sort(key=lambda run: not _begins_alike(run, started))
-        return next(iter([*same, *there]), None)
-
-    def _name_again(self, agent: str, started: Started) -> str | None:
-        """The name that a run had when it was recorded before, among several that start in any order."""
-        place = _place(started.within)
-        there = [run for run in self._earlier if run.agent == agent and run.name.rpartition('/')[0] == place]
-        free = [run.name for run in there if run.name not in self._taken and _begins_alike(run, started)]
-        return free[0] if len(there) > 1 and free else None
 
     def check_open(self) -> None:
         """Make sure that runs may start and go on.
@@ -343,11 +300,23 @@ class Session(Conductor):
 
     def cover(self, within: tuple[str, str]) -> None:
         """Note that a tool call was replayed: recorded runs inside of it need not start."""
-        self._covered.add(_place(within))
+        self._places.cover((within[0], self.redactor.text(within[1])))
 
     def _noted(self, problem: ReplayError) -> ReplayError:
-        self.problems.append(problem)
+        self.problems.append(redacted_error(problem, self.redactor))
         return problem
+
+    def _redacted(self, started: Started) -> Started:
+        """What is known of a run without its secrets. Those that a fixture has set since the last run are known now."""
+        self.redactor.learn(os.environ)
+        text, history = self.redactor.text, started.history
+        return replace(
+            started,
+            agent=started.agent and text(started.agent),
+            within=started.within and (started.within[0], text(started.within[1])),
+            prompt=self.redactor.json(started.prompt),
+            history=lambda: cast('list[JsonObject]', self.redactor.json(cast('Json', history()))),
+        )
 
     def _refusal(self, agent: str, started: Started, found: Found) -> ReplayError:
         if found is Found.NO_CASSETTE:
@@ -359,7 +328,7 @@ class Session(Conductor):
     def _judge(self, *, ok: bool) -> None:
         for run in self._runs:
             self._judge_run(run)
-        never = [run for run in self._unclaimed if not _is_covered(run, self._covered)]
+        never = self._places.never_played()
         if never and ok and not self.problems:
             played = [run.tape.name for run in self._runs]
             self._noted(self.texts.unplayed_runs(never, self.recorded_runs, played))
@@ -374,14 +343,12 @@ class Session(Conductor):
             self._noted(self.texts.unplayed_nodes(tape, tape.run))
 
     def _write(self, *, ok: bool) -> None:
-        places = {run.name: place for place, run in enumerate(self._earlier)}
-        runs = [cast('Run', run.tape.run) for run in self._runs if not run.tape.replaying]
-        runs.sort(key=lambda run: places.get(run.name, len(places)))
+        runs = self._places.in_order([cast('Run', run.tape.run) for run in self._runs if not run.tape.replaying])
         recorded = next(host.recorded() for host in hosts())
         try:
-            if self._store.write(
-                self.name, Cassette(test=self.test, recorded=recorded, runs=tuple(runs)), pending=not ok
-            ):
+            test = self.test and self.redactor.text(self.test)
+            cassette = Cassette(test=test, recorded=recorded, runs=tuple(runs))
+            if self._store.write(self.name, cassette, pending=not ok):
                 self.written = self._store.path(self.name, pending=not ok)
         except ReplayError as error:
             self._noted(error)
@@ -412,7 +379,7 @@ class _SessionRun(RunConductor):
 
     def failed(self, error: ReplayError) -> ReplayError:
         self.broken = True
-        self._session.problems.append(error)
+        self._session.problems.append(redacted_error(error, self._session.redactor))
         return error
 
     def went_live(self) -> None:
@@ -425,10 +392,11 @@ class _SessionRun(RunConductor):
     def ended(self, messages: bytes, new_from: int) -> None:
         if not messages:
             return
+        messages = self._session.redactor.data(messages)
         all_messages = cast('list[Json]', own(messages))
         run = self._tape.run
         self.view = RunView(
-            name=self._tape.name,
+            name=self._session.redactor.text(self._tape.name),
             agent=self._tape.agent,
             node_kinds=tuple(self._tape.kinds),
             nodes=run.nodes if run else (),
@@ -438,7 +406,12 @@ class _SessionRun(RunConductor):
 
 
 def use_cassette(
-    name: str, *, record: Mode = 'none', dir: str | Path = 'cassettes', test: str | None = None
+    name: str,
+    *,
+    record: Mode = 'none',
+    dir: str | Path = 'cassettes',
+    test: str | None = None,
+    redact: Iterable[UserRule] = (),
 ) -> Session:
     """Record or replay every agent run of a block: `with`, `async with`, or as a decorator.
 
@@ -447,12 +420,14 @@ def use_cassette(
         record: `none` replays and never asks a model; `once` records if there is no cassette; `rewrite` records anew.
         dir: Folder of the cassettes.
         test: Id of the test that owns the cassette, if a test does.
+        redact: What to redact beside what is known: pairs of a name and a regular expression, whose group `secret` (or
+            all of what matches) becomes `<secret:NAME>`, or functions that are given each text and return it redacted.
 
     Returns:
         The session. At the end of the block it raises the first of its `problems`, if there are any; an error that the
         block itself raised goes on, with the problems as its notes.
     """
-    return Session(name, record=record, dir=dir, test=test)
+    return Session(name, record=record, dir=dir, test=test, redact=redact)
 
 
 # -- which session a run belongs to
@@ -496,24 +471,3 @@ def _stand_guard() -> None:
         atexit.register(_guards.close)
         for host in hosts():
             _guards.enter_context(host.watch(_ROUTER))
-
-
-# -- helpers
-
-
-def _place(within: tuple[str, str] | None) -> str:
-    """Where runs of a tool call have their names: those of the call's nested runs begin with it."""
-    return '' if within is None else run_name('x', parent=within[0], tool=within[1]).rpartition('/')[0]
-
-
-def _is_covered(run: Run, places: set[str]) -> bool:
-    return any(run.name.startswith(f'{place}/') for place in places)
-
-
-def _begins_alike(run: Run, started: Started) -> bool:
-    """Whether prompt and history of a recording are those of a run that starts."""
-    asked = next((node.message for node in run.nodes if node.kind == 'ModelRequestNode'), None)
-    prompts = [part['content'] for part in parts_of(asked) if part['part_kind'] == 'user-prompt']
-    if started.prompt is not None and started.prompt not in prompts:
-        return False
-    return match_messages(run.history, started.history()) is None

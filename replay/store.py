@@ -17,6 +17,8 @@ from .cassette import Cassette, Node
 from .codec import DEFAULT_LIMITS, Limits, dumps, loads
 from .errors import CassetteDamaged, CassetteNotFound, NameRefused, ReplayError, StoreFailed, Where
 from .names import PENDING, SUFFIX, checked_name
+from .redact import Redactor
+from .veil import Leak, SecretLeft, leaks_of
 
 __all__ = ('Store', 'read_bytes', 'read_cassette', 'write_bytes')
 
@@ -29,11 +31,15 @@ class Store:
     Args:
         folder: Where the cassettes are; it need not exist yet.
         limits: What a cassette may be at most.
+        redactor: What knows secrets, none of which is written; without one formats and the environment tell.
     """
 
-    def __init__(self, folder: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, folder: str | Path, *, limits: Limits = DEFAULT_LIMITS, redactor: Redactor | None = None
+    ) -> None:
         self.folder = Path(folder)
         self.limits = limits
+        self._redactor = redactor
 
     def path(self, name: str, *, pending: bool = False) -> Path:
         """Where a cassette stands, or would stand.
@@ -83,10 +89,12 @@ class Store:
 
         Raises:
             NotRestorable: If its text would not bring it back.
+            SecretLeft: If it would hold a secret.
             StoreFailed: If the disk says no.
         """
         path = self.path(name, pending=pending)
         text = dumps(cassette, name=path.as_posix())
+        self._scan(name, cassette, text)
         if pending and self._says(self.path(name), cassette):
             if path.is_file():
                 self.reject(name)
@@ -102,10 +110,13 @@ class Store:
         Raises:
             CassetteNotFound: If none is pending.
             CassetteDamaged: If it cannot be read; both files stay as they are.
+            SecretLeft: If it holds a secret; both files stay as they are.
             StoreFailed: If the disk says no.
         """
         path, waiting = self.path(name), self.path(name, pending=True)
-        read_cassette(waiting, limits=self.limits)
+        text = read_bytes(waiting, limits=self.limits)
+        cassette = loads(text, name=waiting.as_posix(), limits=self.limits)
+        self._scan(name, cassette, text.decode())
         with _disk('accepted', waiting):
             waiting.replace(path)
             _sync_folder(path.parent)
@@ -129,6 +140,24 @@ class Store:
     def pending(self) -> list[str]:
         """Names of all cassettes for which a recording is pending, sorted."""
         return [name.removesuffix(PENDING) for name in self._names(f'{SUFFIX}{PENDING}')]
+
+    def _scan(self, name: str, cassette: Cassette, text: str) -> None:
+        """The last look before a file is written: what went past the redaction of a run goes no further."""
+        redactor = self._redactor or Redactor(os.environ)
+        leaks = leaks_of(cassette, redactor, text=text)
+        if redactor.text(name) != name:
+            leaks = (Leak(kind=redactor.text(name), field='name of the cassette'), *leaks)
+        if leaks:
+            where = Where(cassette=redactor.text(name), run=leaks[0].run, node=leaks[0].node, field=leaks[0].field)
+            raise SecretLeft(
+                leaks,
+                where=where,
+                next=(
+                    'set environment variables that hold secrets before the run starts, not inside of it',
+                    'or redact it yourself: replay_redact in the configuration of pytest, use_cassette(redact=...)',
+                    'or keep it out of prompts, names and results',
+                ),
+            )
 
     def _names(self, ending: str) -> list[str]:
         return sorted(

@@ -36,6 +36,7 @@ from .effects import (
 from .errors import ReplayError
 from .match import Difference, Divergence, locate
 from .playback import Playback
+from .veil import Veil, marked
 
 Mode: TypeAlias = Literal['none', 'once', 'rewrite']
 """What to do with a request that the cassette has, or lacks."""
@@ -116,9 +117,18 @@ class Tape:
         agent: Name of its agent.
         recorded: The recording to replay; None to record.
         facts: Facts of the run to write into the recording.
+        veil: What redacts all that comes in; None: nothing is.
     """
 
-    def __init__(self, *, name: str, agent: str, recorded: Run | None = None, facts: JsonObject | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        agent: str,
+        recorded: Run | None = None,
+        facts: JsonObject | None = None,
+        veil: Veil | None = None,
+    ) -> None:
         self.name = name
         self.agent = agent
         self.run: Run | None = recorded
@@ -128,6 +138,7 @@ class Tape:
         self.at = -1
         self.kinds: list[str] = []
         self.requests = 0
+        self._veil = veil
         self._facts = facts or {}
         self._playback = None if recorded is None else Playback(recorded)
         self._draft = Draft()
@@ -166,6 +177,7 @@ class Tape:
         self.at += 1
         self._kind = kind
         self.kinds.append(kind)
+        facts = facts if self._veil is None else self._veil.facts(facts)
         if self._playback is None:
             self._draft.node(kind, facts)
         else:
@@ -186,6 +198,7 @@ class Tape:
         self.requests += isinstance(effect, Request)
         if self.divergence is not None:
             return Stop(divergence=self.divergence)
+        effect = effect if self._veil is None else self._veil.effect(effect)
         if self._playback is not None:
             found = self._playback.begin(effect)
             stop = self._compare(found) if isinstance(found, Difference) else None
@@ -208,7 +221,7 @@ class Tape:
             raise TapeError(self.state, event, node=self._kind)
         self._advance('end')
         self._effect = None
-        self._draft.end(outcome)
+        self._draft.end(outcome if self._veil is None else self._veil.outcome(outcome))
 
     def finish(self, finish: Finish) -> None:
         """Tell how the run was left. After that `run`, `unplayed` and `divergence` are final.
@@ -217,9 +230,12 @@ class Tape:
             TapeError: If the run is over already.
         """
         self._advance('finish')
+        finish = finish if self._veil is None else self._veil.finish(finish)
         self.raised = finish.raised
         if self._playback is None:
-            self.run = self._draft.written(finish, name=self.name, agent=self.agent, facts=self._facts)
+            facts = self._facts if self._veil is None else self._veil.facts(self._facts)
+            self.run = self._draft.written(finish, name=self.name, agent=self.agent, facts=facts)
+            self.run = self.run if self._veil is None else marked(self.run)
         elif self.divergence is None and not self.unplayed:
             found = self._playback.finish(finish)
             if found is not None:

@@ -1,0 +1,86 @@
+"""Which recording a run that starts is, and how it is named if it is recorded: by its place, never by a search.
+
+A run's place is the tool call that it starts in, or the top. Among the recordings at one place that were not played yet
+an equal agent with an equal first request goes first, then an equal agent, then the next one; what differs is then
+reported as what it is, and not as a run that is not there.
+"""
+
+from collections.abc import Sequence
+
+from .adapters import Started
+from .calls import parts_of
+from .cassette import Run
+from .match import match_messages
+from .names import run_name
+
+__all__ = ('Places',)
+
+
+class Places:
+    """The runs of one session, by their places.
+
+    Args:
+        recorded: Recordings to be played.
+        earlier: Recordings that new ones will take the place of.
+    """
+
+    def __init__(self, recorded: Sequence[Run] = (), *, earlier: Sequence[Run] = ()) -> None:
+        self._unclaimed = list(recorded)
+        self._earlier = tuple(earlier)
+        self._taken: set[str] = set()
+        self._covered: set[str] = set()  # places of runs that need not start: their tool call was replayed
+
+    def find(self, agent: str, started: Started) -> Run | None:
+        """Find the recording of a run at its place: equal agent and first request, else equal agent, else the next."""
+        place = _place(started.within)
+        there = [run for run in self._unclaimed if run.name.rpartition('/')[0] == place]
+        same = [run for run in there if run.agent == agent]
+        if len(same) > 1:
+            same.sort(key=lambda run: not _begins_alike(run, started))
+        return next(iter([*same, *there]), None)
+
+    def claim(self, recorded: Run) -> None:
+        """Take a recording out of those that were not played yet."""
+        self._unclaimed.remove(recorded)
+
+    def name(self, agent: str, started: Started) -> str:
+        """Name a run that is recorded; one that was recorded before keeps its name, in whatever order they start."""
+        parent, tool = started.within or (None, None)
+        name = self._name_again(agent, started)
+        name = name or run_name(started.agent, parent=parent, tool=tool, taken=self._taken)
+        self._taken.add(name)
+        return name
+
+    def cover(self, within: tuple[str, str]) -> None:
+        """Note that a tool call was replayed: recorded runs inside of it need not start."""
+        self._covered.add(_place(within))
+
+    def never_played(self) -> list[Run]:
+        """Recordings that were not played and were not to be left out."""
+        return [run for run in self._unclaimed if not any(run.name.startswith(f'{place}/') for place in self._covered)]
+
+    def in_order(self, runs: list[Run]) -> list[Run]:
+        """Sort new recordings as the earlier ones stood; those that are new come last, as they started."""
+        places = {run.name: place for place, run in enumerate(self._earlier)}
+        return sorted(runs, key=lambda run: places.get(run.name, len(places)))
+
+    def _name_again(self, agent: str, started: Started) -> str | None:
+        """The name that a run had when it was recorded before, among several that start in any order."""
+        place = _place(started.within)
+        there = [run for run in self._earlier if run.agent == agent and run.name.rpartition('/')[0] == place]
+        free = [run.name for run in there if run.name not in self._taken and _begins_alike(run, started)]
+        return free[0] if len(there) > 1 and free else None
+
+
+def _place(within: tuple[str, str] | None) -> str:
+    """Where runs of a tool call have their names: those of the call's nested runs begin with it."""
+    return '' if within is None else run_name('x', parent=within[0], tool=within[1]).rpartition('/')[0]
+
+
+def _begins_alike(run: Run, started: Started) -> bool:
+    """Whether prompt and history of a recording are those of a run that starts."""
+    asked = next((node.message for node in run.nodes if node.kind == 'ModelRequestNode'), None)
+    prompts = [part['content'] for part in parts_of(asked) if part['part_kind'] == 'user-prompt']
+    if started.prompt is not None and started.prompt not in prompts:
+        return False
+    return match_messages(run.history, started.history()) is None
