@@ -88,8 +88,10 @@ class Then(Steps[T]):
         raise StopAsyncIteration
 
 
-class InRun(Steps[T]):
+class InRun(Generic[T]):
     """The items of another iterator, each asked for as a part of a run: with its clock, ids and context.
+
+    It adds no more than that, for every event of a stream passes through it.
 
     Args:
         items: The other iterator.
@@ -98,13 +100,16 @@ class InRun(Steps[T]):
     """
 
     def __init__(self, items: AsyncIterator[T], source: _ambient.Source, context: RunContext[object]) -> None:
-        self._items = items
+        self._next = items.__anext__
         self._source = source
         self._context = context
 
-    async def _step(self) -> T:
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
         with _ambient.use(self._source), set_current_run_context(self._context):
-            return await anext(self._items)
+            return await self._next()
 
 
 class Grouped(Steps[list[T]]):
