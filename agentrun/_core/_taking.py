@@ -115,6 +115,7 @@ class TurnEvents(Steps[HandleResponseEvent]):
         self._turn: Turn
         self._run_context: RunContext[Any]
         self._move: Move | None = None
+        self._followed = False
         self._error: Exception | None = None
 
     async def _step(self) -> HandleResponseEvent:
@@ -122,7 +123,7 @@ class TurnEvents(Steps[HandleResponseEvent]):
         while not self._told:
             if self._error is not None:
                 raise self._error
-            if isinstance(self._move, AskAgain | Finish):
+            if self._followed:
                 raise StopAsyncIteration
             try:
                 with _ambient.use(self._ctx.deps.source):
@@ -140,10 +141,11 @@ class TurnEvents(Steps[HandleResponseEvent]):
             outcome = await self.batches.more(lambda: self._carry_out(move))
             if outcome is not None:
                 self._move = self._turn.feed(outcome)
-        elif not isinstance(move, (AskAgain, Finish)):
+        elif isinstance(move, (AskAgain, Finish)):  # all has been told
+            await self._follow(self._ctx, move)
+            self._followed = True
+        else:
             self._move = self._turn.feed(await self._carry_out(move))
-        if isinstance(self._move, (AskAgain, Finish)):
-            await self._follow(self._ctx, self._move)
 
     async def _begin(self) -> None:
         deps = self._ctx.deps
