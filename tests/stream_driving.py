@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from pydantic import BaseModel
 
 from tests.side_by_side import OURS, OUTPUTS, THEIRS, Library, add_tools, made_alike, shown, told
@@ -36,6 +37,9 @@ class Scenario:
     validator: str = ''
     limits: dict[str, int] = field(default_factory=dict[str, int])
     deferring: bool = False
+    instructed: bool = False
+    again: bool = False
+    """Whether a second run goes on from the messages of the first, with answers to the calls that it put off."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,9 @@ class Driving:
 
     style: str
     asked: tuple[tuple[str, int | None], ...] = ()
-    """Names of `ITERATIONS`, or `get_output`; None: all items."""
+    """Names of `ITERATIONS`, or others that `_ask` knows; None: all items."""
+    broken_off: bool = False
+    """Whether the user's code raises an error once all has been asked for."""
 
 
 @dataclass
@@ -142,17 +148,63 @@ def agent_of(lib: Library, scenario: Scenario, seen: Seen) -> Any:
         retries=scenario.retries,
         output_retries=scenario.output_retries,
         toolsets=[_external(lib)] if scenario.deferring else [],
+        instructions=_instructions(lib, seen) if scenario.instructed else None,
+        history_processors=[_processor(lib, seen)] if scenario.instructed else [],
     )
     add_tools(lib, agent)
+    agent.tool_plain(_slow(seen))
+    agent.tool_plain(sequential=True)(_slow(seen, 'alone'))
     if scenario.deferring:
-        agent.tool_plain(requires_approval=True)(_guarded)
+        agent.tool_plain(requires_approval=True)(guarded)
+        agent.tool(_putting_off(lib))
     if scenario.validator:
         agent.output_validator(_validator(lib, scenario.validator, seen))
     return agent
 
 
-def _guarded(x: int) -> int:
+def _slow(seen: Seen, name: str = 'slow') -> Any:
+    async def slow(x: int = 2) -> int:
+        for _ in range(x % 4):
+            await anyio.lowlevel.checkpoint()
+        return x
+
+    slow.__name__ = name
+    return slow
+
+
+async def guarded(x: int) -> int:
+    """Guard a number."""
     return x
+
+
+def _putting_off(lib: Library) -> Any:
+    async def late(ctx: Any, how: str) -> str:
+        if how == 'call':
+            raise lib.root.CallDeferred
+        if how == 'approval' and not ctx.tool_call_approved:
+            raise lib.root.ApprovalRequired
+        return how
+
+    late.__annotations__['ctx'] = lib.root.RunContext[None]
+    return late
+
+
+def _instructions(lib: Library, seen: Seen) -> Any:
+    async def instruct(ctx: Any) -> str:
+        seen.note('instructions', ctx.run_step, ctx.retry, len(ctx.messages), ctx.usage)
+        return f'step {ctx.run_step}'
+
+    instruct.__annotations__['ctx'] = lib.root.RunContext[None]
+    return instruct
+
+
+def _processor(lib: Library, seen: Seen) -> Any:
+    async def process(ctx: Any, messages: list[Any]) -> list[Any]:
+        seen.note('processor', ctx.run_step, len(messages))
+        return messages[2:] if len(messages) > 4 else messages
+
+    process.__annotations__['ctx'] = lib.root.RunContext[None]
+    return process
 
 
 def _external(lib: Library) -> Any:
@@ -204,6 +256,8 @@ async def _ask(stream: Any, driving: Driving, seen: Seen) -> None:
         try:
             if name == 'get_output':
                 seen.note(await stream.get_output())
+            elif name == 'validate':
+                seen.note(await stream.validate_response_output(stream.response, allow_partial=count is not None))
             elif name == 'events':
                 iterator = aiter(stream)
                 for _ in range(count or 1000):
@@ -214,9 +268,18 @@ async def _ask(stream: Any, driving: Driving, seen: Seen) -> None:
         except Exception as error:  # noqa: BLE001, compared
             seen.note('raised', told(error))
         seen.note(stream.response, stream.usage(), type(stream.timestamp()).__name__, bool(stream.run_id))
+    _break_off(driving)
 
 
-async def by_nodes(lib: Library, agent: Any, arguments: dict[str, Any], driving: Driving, seen: Seen) -> None:
+def _break_off(driving: Driving) -> None:
+    if driving.broken_off:
+        raise KeyError('enough')
+
+
+Arguments = dict[str, Any]
+
+
+async def by_nodes(lib: Library, agent: Any, arguments: Arguments, driving: Driving, seen: Seen) -> Any:
     """Stream every node: ask of responses what is to be asked, then take the events that are left."""
     count = driving.asked[0][1] if driving.asked else None
     async with agent.iter(**arguments) as run:
@@ -236,11 +299,12 @@ async def by_nodes(lib: Library, agent: Any, arguments: dict[str, Any], driving:
                         taken += 1
                         if count is not None and taken >= count:
                             break
+                    _break_off(driving)
             seen.note(len(run.ctx.state.message_history), run.usage())
-    note_result(lib, run.result, seen)
+    return note_result(lib, run.result, seen)
 
 
-async def by_next(lib: Library, agent: Any, arguments: dict[str, Any], driving: Driving, seen: Seen) -> None:
+async def by_next(lib: Library, agent: Any, arguments: Arguments, driving: Driving, seen: Seen) -> Any:
     """Drive by `next`, with only the nodes streamed that ask the model."""
     async with agent.iter(**arguments) as run:
         node = run.next_node
@@ -250,7 +314,7 @@ async def by_next(lib: Library, agent: Any, arguments: dict[str, Any], driving: 
                     await _ask(stream, driving, seen)
             node = await run.next(node)
             seen.note(node)
-    note_result(lib, run.result, seen)
+    return note_result(lib, run.result, seen)
 
 
 def _handler(driving: Driving, seen: Seen) -> Any:
@@ -264,43 +328,51 @@ def _handler(driving: Driving, seen: Seen) -> Any:
             taken += 1
             if count is not None and taken >= count:
                 break
+        _break_off(driving)
 
     return handler
 
 
-async def by_handler(lib: Library, agent: Any, arguments: dict[str, Any], driving: Driving, seen: Seen) -> None:
+async def by_handler(lib: Library, agent: Any, arguments: Arguments, driving: Driving, seen: Seen) -> Any:
     """Run with a handler of events, which may leave early."""
-    note_result(lib, await agent.run(event_stream_handler=_handler(driving, seen), **arguments), seen)
+    return note_result(lib, await agent.run(event_stream_handler=_handler(driving, seen), **arguments), seen)
 
 
-async def by_events(lib: Library, agent: Any, arguments: dict[str, Any], driving: Driving, seen: Seen) -> None:
+async def by_events(lib: Library, agent: Any, arguments: Arguments, driving: Driving, seen: Seen) -> Any:
     """Iterate over the events of a whole run."""
+    result = None
     async for event in agent.run_stream_events(**arguments):
         if type(event).__name__ == 'AgentRunResultEvent':
-            note_result(lib, event.result, seen)
+            result = note_result(lib, event.result, seen)
         else:
             seen.note(event)
+    return result
 
 
-async def by_run_stream(lib: Library, agent: Any, arguments: dict[str, Any], driving: Driving, seen: Seen) -> None:
+async def by_run_stream(lib: Library, agent: Any, arguments: Arguments, driving: Driving, seen: Seen) -> Any:
     """Stream the final response."""
     async with agent.run_stream(**arguments) as result:
         seen.note('before', result.is_complete, dumped(lib, result.all_messages()), result.response, result.usage())
         await _ask(result, driving, seen)
         seen.note('after', result.is_complete, dumped(lib, result.all_messages()), dumped(lib, result.new_messages()))
     seen.note('left', result.is_complete, dumped(lib, result.all_messages()), result.usage())
+    return result
 
 
 async def by_run_stream_and_handler(
-    lib: Library, agent: Any, arguments: dict[str, Any], driving: Driving, seen: Seen
-) -> None:
+    lib: Library, agent: Any, arguments: Arguments, driving: Driving, seen: Seen
+) -> Any:
     """Stream the final response, with a handler for the events before it."""
-    await by_run_stream(lib, agent, arguments | {'event_stream_handler': _handler(Driving(''), seen)}, driving, seen)
+    return await by_run_stream(
+        lib,
+        agent,
+        arguments | {'event_stream_handler': _handler(Driving('', (), driving.broken_off), seen)},
+        driving,
+        seen,
+    )
 
 
-def by_code_that_is_not_async(
-    lib: Library, agent: Any, arguments: dict[str, Any], driving: Driving, seen: Seen
-) -> None:
+def by_code_that_is_not_async(lib: Library, agent: Any, arguments: Arguments, driving: Driving, seen: Seen) -> Any:
     """Stream the final response from code that is not async."""
     result = agent.run_stream_sync(**arguments)
     seen.note('before', result.is_complete, dumped(lib, result.all_messages()), result.response, result.usage())
@@ -325,10 +397,11 @@ STYLES: dict[str, Any] = {
 }
 
 
-def note_result(lib: Library, result: Any, seen: Seen) -> None:
-    """Note all of a result."""
+def note_result(lib: Library, result: Any, seen: Seen) -> Any:
+    """Note all of a result, and return it."""
     seen.note(result.output, dumped(lib, result.all_messages()), dumped(lib, result.new_messages()), result.usage())
     seen.note(result.response, type(result.timestamp()).__name__)
+    return result
 
 
 def dumped(lib: Library, messages: Any) -> str:
@@ -338,7 +411,7 @@ def dumped(lib: Library, messages: Any) -> str:
 
 # Both
 
-_FUNCTIONS = ('validator ', 'output function ', 'text function ')
+_FUNCTIONS = ('validator ', 'output function ', 'text function ', 'instructions ', 'processor ')
 """Lines that functions of users note."""
 
 
@@ -350,6 +423,8 @@ def both(scenario: Scenario, driving: Driving, backend: str = 'asyncio') -> Seen
     if driving.style == 'events':  # 1.38 runs ahead of its caller by one event, in a task
         for seen in (ours, theirs):
             seen.noted.sort(key=lambda line: line.startswith(_FUNCTIONS))
+    for seen in (ours, theirs):
+        seen.noted = _results_sorted(seen.noted)
     if theirs.error:
         _forget_which_failed_first(ours, theirs)
     mine, other = [[*seen.noted, seen.error, seen.captured] for seen in (ours, theirs)]
@@ -376,17 +451,21 @@ def run_in(lib: Library, scenario: Scenario, driving: Driving, backend: str) -> 
             except Exception as error:  # noqa: BLE001, whatever it is, it is compared
                 seen.error = told(error)
     seen.captured = dumped(lib, captured)
-    seen.noted = _results_sorted(seen.noted)
     return seen
 
 
-async def _driven(lib: Library, scenario: Scenario, arguments: dict[str, Any], driving: Driving, seen: Seen) -> None:
+async def _driven(lib: Library, scenario: Scenario, arguments: Arguments, driving: Driving, seen: Seen) -> Any:
     on_asyncio = lib is THEIRS or 'trio' not in repr(anyio.get_cancelled_exc_class())
     wrong: list[str] = []
     if on_asyncio:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(str(context)))
     try:
-        await STYLES[driving.style](lib, agent_of(lib, scenario, seen), arguments, driving, seen)
+        agent = agent_of(lib, scenario, seen)
+        result = await STYLES[driving.style](lib, agent, arguments, driving, seen)
+        if scenario.again:
+            seen.note('again')
+            more = {'user_prompt': 'and?', 'message_history': result.all_messages()} | _answers(lib, result)
+            await STYLES[driving.style](lib, agent, arguments | more, driving, seen)
     finally:
         if lib is OURS and on_asyncio:
             left = asyncio.all_tasks() - {asyncio.current_task()}
@@ -394,7 +473,21 @@ async def _driven(lib: Library, scenario: Scenario, arguments: dict[str, Any], d
             assert not wrong, wrong
 
 
-def _without_async(lib: Library, scenario: Scenario, arguments: dict[str, Any], driving: Driving, seen: Seen) -> None:
+def _answers(lib: Library, result: Any) -> Arguments:
+    """Answer the calls that a run has put off, the first one badly."""
+    requests: Any = getattr(result, 'output', None)
+    if type(requests).__name__ != 'DeferredToolRequests':
+        return {}
+    approvals = {call.tool_call_id: bool(place) for place, call in enumerate(requests.approvals)}
+    calls = {
+        call.tool_call_id: f'found {place}' if place else lib.root.ModelRetry('no')
+        for place, call in enumerate(requests.calls)
+    }
+    results = lib.tools.DeferredToolResults(calls=calls, approvals=approvals)
+    return {'user_prompt': None, 'deferred_tool_results': results}
+
+
+def _without_async(lib: Library, scenario: Scenario, arguments: Arguments, driving: Driving, seen: Seen) -> Any:
     """Run without async; the other library waits on the loop of the thread, and would leave it open."""
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda _, context: None)
@@ -417,7 +510,7 @@ def _results_sorted(noted: list[str]) -> list[str]:
 def _forget_which_failed_first(*all_seen: Seen) -> None:
     """Leave out which of the calls that end together failed first, and results before it: 1.38 picks from a set."""
     for seen in all_seen:
-        if 'exceeded max retries count of' in seen.error and seen.error.startswith('UnexpectedModelBehavior: Tool'):
-            seen.error = 'a tool exceeded its retries'
+        if seen.error.startswith(("UnexpectedModelBehavior: Tool '", 'ValueError: tool broke')):
+            seen.error = 'a tool failed'
         while seen.error and seen.noted and seen.noted[-1].startswith('FunctionToolResultEvent'):
             seen.noted.pop()

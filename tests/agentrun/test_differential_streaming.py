@@ -20,6 +20,9 @@ ARGS = {
     'nothing': ['{}', ''],
     'guarded': ['{"x": 1}', '{"x": "no"}'],
     'elsewhere': ['{"x": 1}', '{'],
+    'late': ['{"how": "call"}', '{"how": "approval"}', '{"how": "now"}'],
+    'slow': ['{}', '{"x": 1}', '{"x": 3}'],
+    'alone': ['{}'],
     'final_result': [
         '{"city": "Rome"}',
         '{"city": 1}',
@@ -40,23 +43,33 @@ ARGS = {
 }
 
 
+OUTPUT_TOOLS = {'tools': ['place', 'number'], 'union': ['road', 'final_result']}
+"""Where the output tool has a name of its own."""
+
+
 @st.composite
-def calls(draw: st.DrawFn) -> tuple[str, str, list[str]]:
-    name = draw(st.sampled_from(sorted(ARGS)))
+def calls(draw: st.DrawFn, tools: list[str]) -> tuple[str, str, list[str]]:
+    name = draw(st.sampled_from(tools))
     args = draw(st.sampled_from(ARGS[name]))
     cuts = sorted(draw(st.lists(st.integers(0, len(args)), max_size=3)))
     return 'call', name, [args[start:end] for start, end in zip([0, *cuts], [*cuts, len(args)], strict=True)]
 
 
-PIECES = st.one_of(
-    st.tuples(st.just('text'), st.sampled_from(TEXTS)),
-    calls(),
-    calls(),
-    st.tuples(st.just('think'), st.sampled_from(['hm', '', 'so']), st.sampled_from([None, 'signed'])),
-    st.tuples(st.just('builtin'), st.booleans()),
-    st.sampled_from([('text', 'yes'), ('raise', 'broke off')]),
-)
-RESPONSES: st.SearchStrategy[Response] = st.lists(PIECES, max_size=5)
+def responses(output: str, *, deferring: bool) -> st.SearchStrategy[Response]:
+    """Responses that may well be about an output, or not at all."""
+    tools = [name for name in ARGS if deferring or name not in {'guarded', 'elsewhere', 'late'}]
+    pieces = st.one_of(
+        st.tuples(st.just('text'), st.sampled_from(TEXTS)),
+        calls(tools),
+        calls(OUTPUT_TOOLS.get(output, ['final_result'])),
+        calls(['guarded', 'elsewhere', 'late'] if deferring else ['add', 'slow', 'fussy']),
+        st.tuples(st.just('think'), st.sampled_from(['hm', '', 'so']), st.sampled_from([None, 'signed'])),
+        st.tuples(st.just('builtin'), st.booleans()),
+        st.sampled_from([('text', 'yes'), ('text', '{"city": "Paris"}'), ('raise', 'broke off')]),
+    )
+    return st.lists(pieces, max_size=5)
+
+
 LIMITS = st.sampled_from(
     [
         {},
@@ -70,28 +83,40 @@ LIMITS = st.sampled_from(
         {'tool_calls_limit': 1},
     ]
 )
-SCENARIOS = st.builds(
-    Scenario,
-    script=st.lists(RESPONSES, max_size=4).map(tuple),
-    output=st.sampled_from(OUTPUT_NAMES),
-    end_strategy=st.sampled_from(['early', 'exhaustive']),
-    retries=st.integers(0, 2),
-    output_retries=st.sampled_from([None, 0, 3]),
-    validator=st.sampled_from(['', '', 'notes', 'picky', 'always picky']),
-    limits=LIMITS,
-    deferring=st.booleans(),
-)
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> Scenario:
+    output, deferring = draw(st.sampled_from(OUTPUT_NAMES)), draw(st.booleans())
+    return Scenario(
+        script=tuple(draw(st.lists(responses(output, deferring=deferring), max_size=4))),
+        output=output,
+        end_strategy=draw(st.sampled_from(['early', 'exhaustive'])),
+        retries=draw(st.integers(0, 2)),
+        output_retries=draw(st.sampled_from([None, 0, 3])),
+        validator=draw(st.sampled_from(['', '', 'notes', 'picky', 'always picky'])),
+        limits=draw(LIMITS),
+        deferring=deferring,
+        instructed=draw(st.booleans()),
+        again=draw(st.booleans()),
+    )
+
+
+SCENARIOS = scenarios()
 ASKED = st.tuples(
-    st.sampled_from([*sorted(ITERATIONS), 'get_output', 'events']), st.sampled_from([None, None, 1, 2, 5])
+    st.sampled_from([*sorted(ITERATIONS), 'get_output', 'validate', 'events']), st.sampled_from([None, None, 1, 2, 5])
 )
-BACKENDS = st.sampled_from(['asyncio', 'trio'])
 
 
-@given(
-    scenario=SCENARIOS,
-    driving=st.builds(Driving, style=st.sampled_from(sorted(STYLES)), asked=st.lists(ASKED, max_size=3).map(tuple)),
-    backend=BACKENDS,
+DRIVINGS = st.builds(
+    Driving,
+    style=st.sampled_from(sorted(STYLES)),
+    asked=st.lists(ASKED, max_size=3).map(tuple),
+    broken_off=st.sampled_from([False, False, False, True]),
 )
+
+
+@given(scenario=SCENARIOS, driving=DRIVINGS, backend=st.sampled_from(['asyncio', 'trio']))
 def test_any_stream_shows_the_same_however_it_is_driven(scenario: Scenario, driving: Driving, backend: str):
     both(scenario, driving, backend)
 
