@@ -153,9 +153,10 @@ class RunHandler(Protocol):
         """Answer a streamed request; `do` gives the model's stream.
 
         The run enters what is returned, iterates over the stream inside and reads the response off it when it has
-        ended. It goes through to the end unless an error or a cancellation leaves the context before. To see each
-        event as it passes, give a `StreamedResponse` around that of the model; to feed events, give one of your own.
-        Steps of the iteration may be taken in different tasks, one after the other.
+        ended. It goes through to the end unless an error or a cancellation leaves the context before; only a request
+        without an agent may also be left by its caller. To see each event as it passes, give a `StreamedResponse`
+        around that of the model; to feed events, give one of your own. Steps of the iteration may be taken in different
+        tasks, one after the other.
         """
         ...
 

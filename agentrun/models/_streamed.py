@@ -62,6 +62,23 @@ class StreamedResponse(ABC):
     _event_iterator: AsyncIterator[ModelResponseStreamEvent] | None = field(default=None, init=False)
     _usage: RequestUsage = field(default_factory=RequestUsage, init=False)
 
+    # Not annotated: no field, for it says nothing about the response.
+    _around = None
+
+    def wrap_events(
+        self, around: Callable[[AsyncIterator[ModelResponseStreamEvent]], AsyncIterator[ModelResponseStreamEvent]]
+    ) -> None:
+        """Let `__aiter__` give what a function makes of its iterator. For whoever opens the stream, before it is read.
+
+        The response stays the model's own object, and shows as such; a subclass that overrides `__aiter__` is not
+        reached.
+
+        Args:
+            around: Gets the iterator over the events when it is first asked for. What it returns should have an
+                `aclose` that closes that one.
+        """
+        self._around = around
+
     def __aiter__(self) -> AsyncIterator[ModelResponseStreamEvent]:
         """Return the iterator over the events; the same one each time, so that a second loop goes on with the first.
 
@@ -69,7 +86,8 @@ class StreamedResponse(ABC):
         built-in tools have none. The notice of the result comes right after the start of the part that matches.
         """
         if self._event_iterator is None:
-            self._event_iterator = _Events(self, self._finished_part, self._get_event_iterator())
+            events = _Events(self, self._finished_part, self._get_event_iterator())
+            self._event_iterator = events if self._around is None else self._around(events)
         return self._event_iterator
 
     @abstractmethod
