@@ -21,6 +21,7 @@ import pytest
 
 if TYPE_CHECKING:
     from .pytest_session import Disabled, OwnSession
+    from .redact import UserRule
     from .report import Note
     from .session import Session
 
@@ -38,6 +39,7 @@ _HELP = {
     'disable': 'Neither record nor replay agent runs.',
     'record-in-ci': 'Record in CI too (environment variable CI), where nothing is recorded otherwise.',
 }
+_HELP_REDACT = 'What to redact beside what is known: lines NAME = REGEX; what matches is recorded as <secret:NAME>.'
 _DEFAULTS = {'record': 'none', 'dir': 'cassettes'}
 """Options that take a value; the others are flags."""
 
@@ -53,6 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         else:
             group.addoption(option, action='store_true', default=None, dest=ini, help=text)
             parser.addini(ini, text, type='bool', default=False)
+    parser.addini('replay_redact', _HELP_REDACT, type='linelist', default=[])
     parser.addini('replay_auto', 'Replay every test that runs an agent, without asking.', type='bool', default=False)
 
 
@@ -70,6 +73,7 @@ class _Settings(NamedTuple):
     pending: bool
     disable: bool
     auto: bool
+    redact: 'tuple[UserRule, ...]'
     ci: bool
     """Whether nothing may be recorded, because this is CI."""
 
@@ -86,6 +90,7 @@ class _Settings(NamedTuple):
             pending=value('replay_pending'),
             disable=value('replay_disable'),
             auto=config.getini('replay_auto'),
+            redact=_rules(config.getini('replay_redact')),
             ci=os.environ.get('CI', '').lower() not in {'', '0', 'false'} and not value('replay_record_in_ci'),
         )
 
@@ -95,6 +100,18 @@ def _known(mode: str) -> str:
         return mode
     why = 'does not exist yet' if mode in _LATER else 'is no record mode'
     raise pytest.UsageError(f'--replay-record={mode}: {mode} {why}; expected {", ".join(_MODES)}')
+
+
+def _rules(lines: list[str]) -> 'tuple[UserRule, ...]':
+    if not lines:
+        return ()
+    from .errors import ReplayError
+    from .redact import parse_rules
+
+    try:
+        return tuple(parse_rules(lines))
+    except ReplayError as error:
+        raise pytest.UsageError(f'replay_redact: {error.render()}') from None
 
 
 _SETTINGS = pytest.StashKey[_Settings]()
@@ -161,6 +178,7 @@ def _open(request: pytest.FixtureRequest) -> 'OwnSession | None':
             dir=settings.dir,
             play_pending=settings.pending,
             ci=settings.ci,
+            redact=settings.redact,
         )
     except ReplayError as error:
         own, refusal = None, error.render()

@@ -3,7 +3,8 @@
 The part of the plugin that needs the engine; `pytest_plugin` loads it with the first test that asks for it.
 """
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
+import os
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import wraps
@@ -17,6 +18,7 @@ from .cassette import Run
 from .errors import CassetteDamaged, CassetteInconsistent, CassetteNotFound, CassetteTooNew, ReplayError
 from .match import Diverged
 from .names import cassette_name
+from .redact import Redactor, UserRule
 from .report import Note, Problem, State
 from .session import Session
 from .tape import MODES, Mode
@@ -57,6 +59,7 @@ class OwnSession:
         dir: Folder of the cassettes.
         play_pending: Whether pending recordings are played.
         ci: Whether nothing may be recorded, because this is CI.
+        redact: Rules of the user for what is a secret.
 
     Raises:
         ReplayError: If the test asks for what nobody takes.
@@ -72,6 +75,7 @@ class OwnSession:
         dir: Path,
         play_pending: bool,
         ci: bool,
+        redact: Sequence[UserRule] = (),
     ) -> None:
         self.problem: ReplayError | None = None
         self.note: Note | None = None
@@ -80,14 +84,17 @@ class OwnSession:
         wishes = _wishes(item, configured)
         wanted = record if fixed else wishes.get('record', record)
         self._held_back = ci and wanted != 'none'
-        self._name = wishes.get('cassette') or cassette_name(item.nodeid)
+        self._redactor = Redactor(os.environ, redact)  # a parameter of a test may be a key, and stands in its id
+        self._id = self._redactor.text(item.nodeid)
+        self._name = wishes.get('cassette') or cassette_name(self._id)
         mode = 'none' if ci or self._name in self._done else wanted
         self.session = Session(
             self._name,
             dir=dir,
             record=cast('Mode', mode),
-            test=item.nodeid if mode == 'none' else _owner(item),
+            test=self._id if mode == 'none' else self._redactor.text(self._owner()),
             play_pending=play_pending,
+            redact=redact,
         )
         self._judged = False
 
@@ -171,7 +178,7 @@ class OwnSession:
             self._done.add(self._name)
         self.problem = problem
         self.note = Note(
-            test=self._item.nodeid,
+            test=self._id,
             cassette=_below(root, session.cassette_path.as_posix()),
             mode=session.mode,
             state=state,
@@ -180,6 +187,17 @@ class OwnSession:
             runs=len(session.recorded_runs),
             problem=None if problem is None else self._shown(problem),
         )
+
+    def _owner(self) -> str:
+        """Id of the test that owns the cassette: of those that share it, each on an event loop, always the same."""
+        item, name = self._item, cassette_name(self._item.nodeid)
+        function = getattr(item, 'originalname', None)
+        alike = (
+            other.nodeid
+            for other in item.session.items
+            if other.parent is item.parent and getattr(other, 'originalname', None) == function
+        )
+        return min((test for test in alike if cassette_name(test) == name), default=item.nodeid)
 
     def _shown(self, error: ReplayError) -> Problem:
         """The problem, with what holds a recording back."""
@@ -222,18 +240,6 @@ def _wishes(item: pytest.Item, configured: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refused(headline: str, got: str) -> ReplayError:
     return ReplayError(headline, expected=f'{_EXPECTED}{", ".join(MODES)}', got=got)
-
-
-def _owner(item: pytest.Item) -> str:
-    """Id of the test that owns the cassette: of those that share it (one for each event loop) always the same one."""
-    name = cassette_name(item.nodeid)
-    function = getattr(item, 'originalname', None)
-    alike = (
-        other.nodeid
-        for other in item.session.items
-        if other.parent is item.parent and getattr(other, 'originalname', None) == function
-    )
-    return min((test for test in alike if cassette_name(test) == name), default=item.nodeid)
 
 
 def _state_after(problem: ReplayError) -> State:

@@ -1,5 +1,6 @@
 """`replay check`: cassettes that are intact, written as they would be written today, and played to the same bytes."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,23 +16,26 @@ from replay.errors import ReplayError
 from replay.match import ABSENT, Divergence
 from replay.outline import compact
 from replay.printable import printable, printable_lines
+from replay.redact import Redactor
 from replay.store import read_bytes
+from replay.veil import Leak, leaks_of
 
 from ._files import DEFAULT_FOLDER, cassettes_in, shown_path
 from ._out import progress, say, say_json
 
 __all__ = ('check_command',)
 
-State: TypeAlias = Literal['ok', 'differs', 'refused', 'unusual', 'damaged']
+State: TypeAlias = Literal['ok', 'differs', 'refused', 'unusual', 'secret', 'damaged']
 """The core comes to the recorded bytes; to others; cannot play a run of this kind; the text is not what would be
-written today; the file cannot be read as a cassette."""
+written today; it holds a secret; the file cannot be read as a cassette."""
 
-_CODES: dict[State, int] = {'ok': 0, 'differs': 1, 'refused': 1, 'unusual': 1, 'damaged': 2}
+_CODES: dict[State, int] = {'ok': 0, 'differs': 1, 'refused': 1, 'unusual': 1, 'secret': 1, 'damaged': 2}
 _COLOURS: dict[State, str] = {
     'ok': 'green',
     'differs': 'red',
     'refused': 'yellow',
     'unusual': 'yellow',
+    'secret': 'red',
     'damaged': 'red',
 }
 
@@ -48,7 +52,8 @@ def check_command(ctx: click.Context, *, paths: tuple[Path, ...], as_json: bool)
 
     Each is read strictly, its seal and its text are compared with what would be written, and each of its runs is played
     by the core with a stand-in agent, without any code of yours: the same messages, byte for byte, and the same nodes
-    have to come out.
+    have to come out. None may hold a secret: a key of a known format, the text of a field such as password, or the
+    value that an environment variable such as OPENAI_API_KEY has now.
     """
     found = cassettes_in(paths, Path(DEFAULT_FOLDER))
     results: list[_Result] = []
@@ -77,21 +82,32 @@ class _Result:
     error: ReplayError | None = None
     """Why it could not be read."""
     runs: tuple[Checked, ...] = ()
+    leaks: tuple[Leak, ...] = ()
+    """Where it holds secrets."""
 
     def as_json(self) -> JsonObject:
         """All of it for a machine."""
-        return {
+        found: JsonObject = {
             'cassette': shown_path(self.path),
             'state': self.state,
             'error': None if self.error is None else self.error.render(),
             'runs': [_run_json(run) for run in self.runs],
         }
+        if self.leaks:
+            found['secrets'] = [
+                {'stand_in': leak.kind, 'run': leak.run, 'node': leak.node, 'field': leak.field} for leak in self.leaks
+            ]
+        return found
 
 
 def _checked(path: Path) -> _Result:
     try:
         data = read_bytes(path)
         cassette = loads(data, name=path.as_posix())
+        redactor = Redactor(os.environ)
+        leaks = leaks_of(cassette, redactor, text=data.decode())
+        if leaks:  # nothing else is said of it: what differs would be shown with its values
+            return _Result(path=path, state='secret', leaks=leaks)
         runs = tuple(check_cassette(cassette))
         return _Result(path=path, state=_state(data, cassette, runs, path), runs=runs)
     except ReplayError as error:
@@ -113,13 +129,17 @@ def _state(data: bytes, cassette: Cassette, runs: Sequence[Checked], path: Path)
 
 def _say(result: _Result) -> None:
     runs = f'{len(result.runs)} run{"" if len(result.runs) == 1 else "s"}'
-    about = '' if result.state == 'damaged' else f'   {runs}'
+    about = '' if result.state in {'damaged', 'secret'} else f'   {runs}'
     say(f'{result.state:<9} {shown_path(result.path)}{about}', colour=_COLOURS[result.state])
     if result.error is not None:
         for line in result.error.render().split('\n'):
             say(f'   {printable_lines(line)[0]}')
     if result.state == 'unusual':
         say('   its text is not what would be written today: record it anew, or look who edited it')
+    for leak in result.leaks:
+        say(f'   {printable(str(leak))}')
+    if result.leaks:
+        say('   next: record it anew, and revoke what was committed: replay record, then replay accept')
     for run in result.runs:
         if run.divergence is not None:
             _say_divergence(run.divergence)
