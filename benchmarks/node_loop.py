@@ -13,7 +13,7 @@ import importlib
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -33,9 +33,9 @@ class Library:
     def module(self, path: str) -> ModuleType:
         return importlib.import_module(f'{self.name}{path}')
 
-    def loop(self, turns: int, *, usage: bool) -> Run:
+    def loop(self, turns: int, *, usage: bool, streamed: bool = False) -> Run:
         """A run of `turns` tool calls, one after the other."""
-        messages, counted = self.module('.messages'), self.module('.usage')
+        messages, counted, function = self.module('.messages'), self.module('.usage'), self.module('.models.function')
 
         async def script(history: list[Any], _info: Any) -> Any:
             made = len(history) // 2
@@ -46,14 +46,27 @@ class Library:
                 return messages.ModelResponse(parts=[part])
             return messages.ModelResponse(parts=[part], usage=counted.RequestUsage(input_tokens=10, output_tokens=2))
 
-        agent = self.module('').Agent(self.module('.models.function').FunctionModel(script))
+        async def stream(history: list[Any], _info: Any) -> AsyncIterator[Any]:
+            made = len(history) // 2
+            if made < turns:
+                yield {0: function.DeltaToolCall('look', f'{{"place": {made}}}', tool_call_id=f'call-{made}')}
+            else:
+                yield 'done'
+
+        model = function.FunctionModel(stream_function=stream) if streamed else function.FunctionModel(script)
+        agent = self.module('').Agent(model)
 
         @agent.tool_plain
         async def look(place: int) -> str:
             return f'seen {place}'
 
+        async def drain(_ctx: Any, events: AsyncIterable[Any]) -> None:
+            async for _ in events:
+                pass
+
         limits = counted.UsageLimits(request_limit=None)
-        return lambda: agent.run('go', usage_limits=limits)
+        handler = drain if streamed else None
+        return lambda: agent.run('go', usage_limits=limits, event_stream_handler=handler)
 
     def parallel(self, calls: int) -> Run:
         """A run with many calls in one response."""
@@ -115,10 +128,13 @@ async def compare(runs: dict[str, Run], times: int, rounds: int) -> dict[str, fl
 
 async def main(rounds: int) -> None:
     ours, theirs = Library('agentrun'), Library('pydantic_ai')
-    for turns, times in ((10, 30), (100, 4)):
-        nodes = 2 * turns + 3
-        found = await compare({lib.name: lib.loop(turns, usage=True) for lib in (ours, theirs)}, times, rounds)
-        show(f'node loop, N={turns}, us a node', found, 1e6 / nodes, 12)
+    for turns, times in ((1, 200), (10, 30), (100, 4), (1000, 1)):
+        for kind, usage, streamed in (('', True, False), (', estimated', False, False), (', streamed', True, True)):
+            if turns == 1000 and kind:
+                continue  # the other library takes too long: its cost per node grows with the run
+            loops = {lib.name: lib.loop(turns, usage=usage, streamed=streamed) for lib in (ours, theirs)}
+            found = await compare(loops, times, rounds)
+            show(f'node loop{kind}, N={turns}, us a node', found, 1e6 / (2 * turns + 3), None if kind else 12)
     runs = {f'N={turns}': ours.loop(turns, usage=False) for turns in (10, 1000)}
     found = await compare({'N=10': many(runs['N=10'], 90), 'N=1000': runs['N=1000']}, 1, rounds)
     per_node = found['N=10'] / (90 * 23), found['N=1000'] / 2003
@@ -138,9 +154,10 @@ def many(run: Run, times: int) -> Run:
     return repeated
 
 
-def show(what: str, found: dict[str, float], scale: float, budget: float) -> None:
+def show(what: str, found: dict[str, float], scale: float, budget: float | None) -> None:
     ours, theirs = found['agentrun'], found['pydantic_ai']
-    print(f'{what:44} {ours * scale:9.2f} {theirs * scale:9.2f}   1/{theirs / ours:.1f} (budget <= 1/{budget})')
+    asked = '' if budget is None else f' (budget <= 1/{budget})'
+    print(f'{what:44} {ours * scale:9.2f} {theirs * scale:9.2f}   1/{theirs / ours:.1f}{asked}')
 
 
 if __name__ == '__main__':
