@@ -71,7 +71,7 @@ class Veil:
 
     def facts(self, facts: JsonObject) -> JsonObject:
         """Redact facts of a run or node."""
-        return _object(facts, self.redactor)
+        return _object(facts, self.redactor) if facts else facts
 
     def effect(self, effect: Effect) -> Effect:
         """Redact what a run is about to do."""
@@ -80,12 +80,12 @@ class Veil:
                 if definition is not self._definition[0]:  # equal ones stay the same object, which a playback counts on
                     self._definition = (definition, _definition(definition, self.redactor))
                 data = self.redactor.data
-                return replace(
-                    effect, message=data(message), sent=[data(one) for one in sent], definition=self._definition[1]
-                )
+                own = data(message)
+                others = [own if one is message else data(one) for one in sent]
+                return replace(effect, message=own, sent=others, definition=self._definition[1])
             case Calls(response=response, calls=calls):
-                fields = _object(response, self.redactor)
-                return replace(effect, response=fields, calls=[_object(call, self.redactor) for call in calls])
+                first, *rest = cast('list[JsonObject]', self.redactor.json([response, *calls]))
+                return replace(effect, response=first, calls=rest)
             case Count():
                 return effect
 
