@@ -422,7 +422,7 @@ def both(scenario: Scenario, driving: Driving, backend: str = 'asyncio') -> Seen
         ours.captured = theirs.captured = ''
     if driving.style == 'events':  # 1.38 runs ahead of its caller by one event, in a task
         for seen in (ours, theirs):
-            seen.noted.sort(key=lambda line: line.startswith(_FUNCTIONS))
+            seen.noted.sort(key=lambda line: not line.startswith(_FUNCTIONS))
     for seen in (ours, theirs):
         seen.noted = _results_sorted(seen.noted)
     if theirs.error:

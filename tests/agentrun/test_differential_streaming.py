@@ -121,6 +121,8 @@ def test_any_stream_shows_the_same_however_it_is_driven(scenario: Scenario, driv
     both(scenario, driving, backend)
 
 
+# 1.38 leaves the generator of the run to the collector, which in some runs cannot close it
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 @given(scenario=SCENARIOS, asked=st.sampled_from([*sorted(ITERATIONS), 'get_output']))
 def test_any_stream_shows_the_same_to_code_that_is_not_async(scenario: Scenario, asked: str):
     both(scenario, Driving('sync', ((asked, None),)))
