@@ -1,14 +1,19 @@
 """`replay import`: a message history that was kept, as a cassette."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import click
 
 from replay.canon import CanonError, JsonObject, loads
+from replay.cassette import Cassette
 from replay.codec import dumps
 from replay.history import ENTRIES, from_history
 from replay.printable import printable
+from replay.redact import Redactor
+from replay.veil import marked, veiled_run
 
 from ._files import read_input, shown_path, write_new
 from ._out import note, say
@@ -45,7 +50,7 @@ def import_command(
     """Turn the JSON of all_messages_json() into a cassette, and say what had to be assumed.
 
     HISTORY.json is an array of messages, or an object with messages and any of the facts that the options name; - reads
-    it from the input. An option wins over the object.
+    it from the input. An option wins over the object. Stand-ins take the place of secrets.
     """
     if error_message is not None and error_type is None:
         raise click.UsageError('--error-message needs --error-type')
@@ -60,7 +65,8 @@ def import_command(
         error=None if error_type is None else {'type': error_type, 'message': error_message or ''},
         deferred_tool_results=_deferred(deferred_tool_results),
     )
-    text = dumps(imported.cassette, name=history)
+    cassette = _veiled(imported.cassette)
+    text = dumps(cassette, name=history)
     if output is None:
         say(text.removesuffix('\n'))
     else:
@@ -68,8 +74,18 @@ def import_command(
         say(f'{"imported to" if written else "unchanged"} {shown_path(output)}', colour='green')
     for sentence in imported.assumed:
         note(printable(sentence))
+    if cassette != imported.cassette:
+        note('secrets were found: stand-ins are in their places, and the run is marked redacted.')
     if output is not None:
         note(f'next: replay check {shown_path(output)}')
+
+
+def _veiled(cassette: Cassette) -> Cassette:
+    """Put stand-ins in the place of secrets: a history from production was never recorded by us."""
+    redactor = Redactor(os.environ)
+    veiled = ((run, veiled_run(run, redactor)) for run in cassette.runs)
+    runs = tuple(run if other is run else marked(other) for run, other in veiled)
+    return replace(cassette, runs=runs) if runs != cassette.runs else cassette
 
 
 def _deferred(text: str | None) -> JsonObject | None:

@@ -138,3 +138,22 @@ def test_bad_arguments_end_in_code_2(arguments: list[str]) -> None:
 def test_an_input_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('replay.cli._files.DEFAULT_LIMITS', type('Small', (), {'size': 10}))
     assert invoke('-', input=b' ' * 20).stderr.startswith('replay: the input is too large\n')
+
+
+def test_a_secret_of_the_history_does_not_reach_the_cassette(history: Path) -> None:
+    key = 'sk-proj-' + 'a1B2c3D4e5F6g7H8i9J0' * 3
+    messages: Json = [request(user(f'My key is {key}')), response(text('Thanks'))]
+    history.write_bytes(dumps(messages))
+    result = invoke('history.json', '-o', 'h.json')
+    assert result.exit_code == 0, result.output
+    assert 'stand-ins are in their places' in result.stderr
+    assert key not in Path('h.json').read_text(encoding='utf-8')
+    (run,) = read_cassette('h.json').runs
+    assert run.marks == ('redacted',)
+    assert run.messages[0]['parts'] == [{**user(f'My key is {key}'), 'content': 'My key is <secret:openai-key>'}]
+    assert CliRunner().invoke(replay, ['check', 'h.json']).exit_code == 0
+
+
+def test_a_history_without_secrets_is_not_marked() -> None:
+    assert 'stand-ins' not in invoke('history.json', '-o', 'h.json').stderr
+    assert read_cassette('h.json').runs[0].marks == ()
