@@ -1,8 +1,8 @@
 """Streams that are left early, dropped, cancelled, timed out, or break: on both back ends, with nothing left behind."""
 
 import gc
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any, Self, cast
 
 import anyio
@@ -16,6 +16,7 @@ from agentrun import (
     FunctionToolResultEvent,
     FunctionToolset,
     ModelMessage,
+    ModelRequestNode,
     ModelResponse,
     PartStartEvent,
     RunContext,
@@ -26,9 +27,10 @@ from agentrun import (
 )
 from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch, ToolWork
 from agentrun.messages import AgentStreamEvent, BuiltinToolCallPart, BuiltinToolReturnPart
-from agentrun.models import StreamedResponse
+from agentrun.models import Model, StreamedResponse
 from agentrun.models.function import AgentInfo, BuiltinToolCallsReturns, DeltaToolCall, DeltaToolCalls, FunctionModel
 from agentrun.models.test import TestModel
+from agentrun.models.wrapper import WrapperModel
 from agentrun.result import StreamedRunResult
 
 pytestmark = pytest.mark.anyio
@@ -565,3 +567,43 @@ async def test_a_streamed_result_that_holds_neither_stream_nor_result_says_so():
         await nothing.get_output()
     with pytest.raises(NotImplementedError, match='Setting output tool return content is not supported'):
         nothing.all_messages(output_tool_return_content='x')
+
+
+class Watched(WrapperModel):
+    """Tells when a stream of the wrapped model is opened and closed, and by which error."""
+
+    def __init__(self, wrapped: Model) -> None:
+        super().__init__(wrapped)
+        self.log: list[str] = []
+
+    @asynccontextmanager
+    async def request_stream(self, *args: Any, **kwargs: Any) -> AsyncGenerator[StreamedResponse]:
+        async with super().request_stream(*args, **kwargs) as stream:
+            self.log.append('open')
+            try:
+                yield stream
+            except Exception as error:
+                self.log.append(str(error))
+                raise
+            finally:
+                self.log.append('closed')
+
+
+async def test_the_stream_of_a_model_is_closed_when_the_rest_of_it_cannot_be_taken():
+    async def breaks(_messages: list[ModelMessage], _info: AgentInfo) -> AsyncGenerator[str]:
+        yield 'one '
+        yield 'two'
+        raise ValueError('the line is dead')
+
+    async def leave_early(model: Model) -> None:
+        async with Agent(model).iter('go') as run:
+            node = await run.next(run.next_node)  # type: ignore[arg-type]
+            assert isinstance(node, ModelRequestNode)
+            async with node.stream(run.ctx) as stream:
+                async for _ in stream:
+                    break
+
+    model = Watched(FunctionModel(stream_function=breaks))
+    with pytest.raises(ValueError, match='the line is dead'):
+        await leave_early(model)
+    assert model.log == ['open', 'the line is dead', 'closed']
