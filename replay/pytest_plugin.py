@@ -11,7 +11,7 @@ takes that test's closed session along and is refused by it).
 """
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -25,23 +25,30 @@ if TYPE_CHECKING:
     from .report import Note
     from .session import Session
 
-_MODES = ('none', 'once', 'rewrite')
-_LATER = ('new_episodes', 'all')
-"""Record modes that the format of cassettes knows and this version does not."""
-
 _NOTE = 'agent_run_replay'
 """Attribute of a test report that takes the note from a worker to the process that prints."""
 
 _HELP = {
-    'record': 'Record mode of agent runs: none (default), once, rewrite.',
+    'record': 'Record mode of agent runs: none (default), once, new_episodes, all, rewrite.',
+    'tools': 'Tool calls in a replay: replay (default), live, verify; or by tool: get_weather=live,*=replay.',
+    'match': 'Fields of a request that are compared (default: all): instructions, messages, settings, tools, output.',
+    'unplayed': 'Recordings that a test does not ask for: ignore, warn, fail (default).',
+    'orphans': 'Cassettes that no test owns: ignore (default), warn, fail.',
+    'max-age': 'How old a recording may be: 90d, 12w (default: as old as it likes).',
+    'network': 'Connections to other machines in a replay: block (default), allow.',
+    'allowed-hosts': 'Hosts that a replay may connect to all the same.',
     'dir': 'Folder of the cassettes, relative to the root of the tests (default: cassettes).',
     'pending': 'Play pending recordings (NAME.json.new) where there are some.',
     'disable': 'Neither record nor replay agent runs.',
     'record-in-ci': 'Record in CI too (environment variable CI), where nothing is recorded otherwise.',
 }
 _HELP_REDACT = 'What to redact beside what is known: lines NAME = REGEX; what matches is recorded as <secret:NAME>.'
+_WISHES = ('record', 'tools', 'match', 'unplayed', 'max_age', 'network', 'allowed_hosts')
+"""Options that a test may have its own value of; what is left empty is as usual."""
+
+_FLAGS = ('pending', 'disable', 'record-in-ci')
 _DEFAULTS = {'record': 'none', 'dir': 'cassettes'}
-"""Options that take a value; the others are flags."""
+"""What options that take a value are, if they are not empty."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,12 +56,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup('replay', 'record and replay of agent runs')
     for name, text in _HELP.items():
         option, ini = f'--replay-{name}', f'replay_{name.replace("-", "_")}'
-        if name in _DEFAULTS:
-            group.addoption(option, default=None, dest=ini, metavar=name.upper(), help=text)
-            parser.addini(ini, text, default=_DEFAULTS[name])
-        else:
+        if name in _FLAGS:
             group.addoption(option, action='store_true', default=None, dest=ini, help=text)
             parser.addini(ini, text, type='bool', default=False)
+        else:
+            group.addoption(option, default=None, dest=ini, metavar=name.upper(), help=text)
+            parser.addini(ini, text, default=_DEFAULTS.get(name, ''))
     parser.addini('replay_redact', _HELP_REDACT, type='linelist', default=[])
     parser.addini('replay_auto', 'Replay every test that runs an agent, without asking.', type='bool', default=False)
 
@@ -67,8 +74,11 @@ class _Settings(NamedTuple):
 
     record: str
     """Mode of tests that do not say otherwise."""
-    given: bool
-    """Whether the command line names the mode: then it wins over marker and configuration fixture."""
+    usual: dict[str, str]
+    """Ini values of `_WISHES`, which marker and configuration fixture win over."""
+    fixed: dict[str, str]
+    """Those of the command line, which win over these."""
+    orphans: str
     dir: Path
     pending: bool
     disable: bool
@@ -83,9 +93,15 @@ class _Settings(NamedTuple):
             given = config.getoption(name)
             return config.getini(name) if given is None else given
 
+        usual = {name: str(found) for name in _WISHES if (found := config.getini(f'replay_{name}'))}
+        fixed = {name: str(found) for name in _WISHES if (found := config.getoption(f'replay_{name}')) is not None}
+        _check(usual)
+        _check(fixed, rebind=True)
         return cls(
-            record=_known(str(value('replay_record'))),
-            given=config.getoption('replay_record') is not None,
+            record=fixed.get('record', usual.get('record', 'none')),
+            usual=usual,
+            fixed=fixed,
+            orphans=_one_of('orphans', str(value('replay_orphans') or 'ignore'), ('ignore', 'warn', 'fail')),
             dir=config.rootpath / value('replay_dir'),
             pending=value('replay_pending'),
             disable=value('replay_disable'),
@@ -95,11 +111,32 @@ class _Settings(NamedTuple):
         )
 
 
-def _known(mode: str) -> str:
-    if mode in _MODES:
-        return mode
-    why = 'does not exist yet' if mode in _LATER else 'is no record mode'
-    raise pytest.UsageError(f'--replay-record={mode}: {mode} {why}; expected {", ".join(_MODES)}')
+def _check(wishes: dict[str, str], *, rebind: bool = False) -> None:
+    """Make sure that options have values that exist. The mode `rebind` is that of a command, not of files."""
+    for name, value in wishes.items():
+        if (name, value) == ('record', 'none'):
+            continue  # without loading the engine
+        from .errors import ReplayError
+        from .modes import OFFERED
+        from .options import Options
+
+        if name == 'record' and not (rebind and value == 'rebind'):
+            _one_of(name, value, OFFERED)
+            continue
+        try:
+            Options.of({name: value})
+        except ReplayError as error:
+            raise pytest.UsageError(_refusal(name, value, error.headline, error.expected or '')) from None
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> str:
+    if value not in known:
+        raise pytest.UsageError(_refusal(name, value, f'{value!r} does not exist', ', '.join(known)))
+    return value
+
+
+def _refusal(name: str, value: str, why: str, expected: str) -> str:
+    return f'--replay-{name.replace("_", "-")}={value}: {why}; expected {expected}'
 
 
 def _rules(lines: list[str]) -> 'tuple[UserRule, ...]':
@@ -121,7 +158,9 @@ _OWN = pytest.StashKey['OwnSession']()
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, so that a wrong one stops pytest at its start."""
     config.addinivalue_line(
-        'markers', 'agent_run_replay(record=..., cassette=...): record or replay the agent runs of a test.'
+        'markers',
+        'agent_run_replay(record=, tools=, match=, cassette=, unplayed=, max_age=): '
+        'record or replay the agent runs of a test.',
     )
     config.stash[_SETTINGS] = _Settings.of(config)
     if not hasattr(config, 'workerinput'):
@@ -173,8 +212,8 @@ def _open(request: pytest.FixtureRequest) -> 'OwnSession | None':
         own = OwnSession(
             item,
             request.getfixturevalue('agent_run_replay_config'),
-            record=settings.record,
-            fixed=settings.given,
+            usual=settings.usual,
+            fixed=settings.fixed,
             dir=settings.dir,
             play_pending=settings.pending,
             ci=settings.ci,

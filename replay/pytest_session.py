@@ -17,21 +17,20 @@ import pytest
 from .cassette import Run
 from .errors import CassetteDamaged, CassetteInconsistent, CassetteNotFound, CassetteTooNew, ReplayError
 from .match import Diverged
+from .modes import OFFERED
 from .names import cassette_name
+from .options import Options, choice
 from .redact import Redactor, UserRule
 from .report import Note, Problem, State
 from .session import Session
-from .tape import MODES, Mode
 from .verdicts import RunLacking, RunUnfinished, Unplayed
 
 __all__ = ('MARKER', 'Disabled', 'OwnSession')
 
 MARKER = 'agent_run_replay'
 
-_TAKES = ('record', 'cassette')
+_TAKES = ('record', 'tools', 'match', 'cassette', 'unplayed', 'max_age')
 """What marker and configuration fixture take."""
-
-_EXPECTED = 'record and cassette by name; cassette is a path below the folder of cassettes, record one of '
 
 _RECORDED = pytest.StashKey[set[str]]()
 """Names of the cassettes that were recorded since pytest started: a second test of such a cassette replays it."""
@@ -54,8 +53,8 @@ class OwnSession:
     Args:
         item: The test.
         configured: What the configuration fixture says.
-        record: Mode that options or ini ask for.
-        fixed: Whether that mode wins over what the test says.
+        usual: What ini values ask for, by name; what the test says wins over it.
+        fixed: What the command line asks for; this wins over both.
         dir: Folder of the cassettes.
         play_pending: Whether pending recordings are played.
         ci: Whether nothing may be recorded, because this is CI.
@@ -70,8 +69,8 @@ class OwnSession:
         item: pytest.Item,
         configured: Mapping[str, Any],
         *,
-        record: str,
-        fixed: bool,
+        usual: Mapping[str, Any],
+        fixed: Mapping[str, Any],
         dir: Path,
         play_pending: bool,
         ci: bool,
@@ -81,20 +80,20 @@ class OwnSession:
         self.note: Note | None = None
         self._item = item
         self._done = item.config.stash.setdefault(_RECORDED, set())
-        wishes = _wishes(item, configured)
-        wanted = record if fixed else wishes.get('record', record)
+        wishes = {**usual, **_wishes(item, configured), **fixed}
+        wanted = wishes.pop('record', 'none')
         self._held_back = ci and wanted != 'none'
         self._redactor = Redactor(os.environ, redact)  # a parameter of a test may be a key, and stands in its id
         self._id = self._redactor.text(item.nodeid)
-        self._name = wishes.get('cassette') or cassette_name(self._id)
+        self._name = wishes.pop('cassette', None) or cassette_name(self._id)
         mode = 'none' if ci or self._name in self._done else wanted
         self.session = Session(
             self._name,
             dir=dir,
-            record=cast('Mode', mode),
             test=self._id if mode == 'none' else self._redactor.text(self._owner()),
             play_pending=play_pending,
             redact=redact,
+            **cast('Any', {**wishes, 'record': mode}),
         )
         self._judged = False
 
@@ -231,15 +230,17 @@ def _wishes(item: pytest.Item, configured: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in found.items():
         if name not in _TAKES:
             raise _refused(f'{MARKER} does not take {name}', f'{name}={value!r}')
-    if found.get('record', 'none') not in MODES:
-        raise _refused(f'{found["record"]!r} is no record mode that exists', f'record={found["record"]!r}')
     if not isinstance(found.get('cassette', ''), str):
         raise _refused(f'{found["cassette"]!r} is no name of a cassette', f'cassette={found["cassette"]!r}')
+    if 'record' in found:
+        choice('record', found['record'], OFFERED)
+    Options.of({name: value for name, value in found.items() if name != 'cassette'})
     return found
 
 
 def _refused(headline: str, got: str) -> ReplayError:
-    return ReplayError(headline, expected=f'{_EXPECTED}{", ".join(MODES)}', got=got)
+    takes = f'{", ".join(_TAKES)} by name; cassette is a path below the folder of cassettes'
+    return ReplayError(headline, expected=takes, got=got)
 
 
 def _state_after(problem: ReplayError) -> State:

@@ -10,7 +10,7 @@ Whatever a session finds wrong is kept in `problems`, whoever catches the error 
 
 import atexit
 import os
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
@@ -19,19 +19,21 @@ from inspect import iscoroutinefunction
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, Unpack, cast
 
 from .adapters import Conductor, RunConductor, Started, hosts
 from .canon import Json, JsonObject, dumps, own
 from .cassette import Cassette, Node, Run
 from .errors import NotRestorable, ReplayError
 from .match import Divergence
+from .modes import MODES, Action, Found, Mode
+from .options import Options, Wishes
 from .places import Places
 from .playback import counted_runs
-from .redact import Redactor, UserRule
+from .redact import Redactor
 from .run_view import RunView
 from .store import Store
-from .tape import MODES, Action, Found, Mode, Tape
+from .tape import Tape
 from .veil import Veil, redacted_error, veiled_run
 from .verdicts import RunUnfinished, SessionAmbiguous, Texts
 
@@ -46,30 +48,21 @@ class Session(Conductor):
     Args:
         name: Name of the cassette, a path below `dir`, with or without `.json`.
         dir: Folder of the cassettes.
-        record: `none`, `once` or `rewrite`.
         test: Id of the test that owns the cassette, if a test does.
-        play_pending: Whether to play the recording that waits beside the cassette, if there is one.
-        redact: What to redact beside what is known: names with regular expressions, or functions of text.
+        wishes: What is asked of it, by the names of `Wishes`.
 
     Raises:
-        ReplayError: If there is no such mode, or a rule is none.
+        ReplayError: If an option has a value that does not exist.
         NameRefused: If the name would leave the folder.
     """
 
     def __init__(
-        self,
-        name: str,
-        *,
-        dir: str | Path = 'cassettes',
-        record: Mode = 'none',
-        test: str | None = None,
-        play_pending: bool = False,
-        redact: Iterable[UserRule] = (),
+        self, name: str, *, dir: str | Path = 'cassettes', test: str | None = None, **wishes: Unpack[Wishes]
     ) -> None:
-        if record not in MODES:
-            raise ReplayError(f'{record!r} is no record mode', expected=', '.join(MODES), got=str(record))
+        self.options = Options.of(wishes)
+        """What is asked of it."""
         self.name = name
-        self.mode: Mode = record
+        self.mode: Mode = self.options.record
         self.test = test
         self.live_requests = 0
         """How many requests reached the real model."""
@@ -77,14 +70,12 @@ class Session(Conductor):
         """What was found wrong so far."""
         self.written: Path | None = None
         """The file that was written when the session closed, if one was."""
-        rules = tuple(redact)
-        self.redactor = Redactor(os.environ, rules)
+        self.redactor = Redactor(os.environ, self.options.redact)
         """What puts stand-ins in the place of secrets."""
         self._store = Store(dir, redactor=self.redactor)
         self._path = self._store.path(name)
-        self.texts = Texts(name=name, path=self._path, mode=record, test=test)
-        self._play_pending = play_pending
-        self._again = {'dir': dir, 'record': record, 'test': test, 'play_pending': play_pending, 'redact': rules}
+        self.texts = Texts(name=name, path=self._path, mode=self.mode, test=test)
+        self._again = {'dir': dir, 'test': test, **wishes, 'redact': self.options.redact}
         self._lock = RLock()
         self._cassette: Cassette | None = None
         self._places = Places()
@@ -103,7 +94,7 @@ class Session(Conductor):
         """
         if self._state != 'new':
             raise ReplayError('a session can be opened once', got=f'a session that is {self._state}')
-        pending = self._play_pending and self._store.exists(self.name, pending=True)
+        pending = self.options.play_pending and self._store.exists(self.name, pending=True)
         if self.mode != 'rewrite' and (pending or self._store.exists(self.name)):
             read = self._store.read(self.name, pending=pending)
             # One that was recorded before its secrets were known is played as it would be recorded today.
@@ -280,7 +271,7 @@ class Session(Conductor):
             action = MODES[self.mode][found]
             if action is Action.REFUSE:
                 raise self._noted(self._refusal(agent, started, found))
-            if action is Action.REPLAY and recorded is not None:
+            if action is not Action.RECORD and recorded is not None:
                 self._places.claim(recorded)
                 tape = Tape(name=recorded.name, agent=agent, recorded=recorded, veil=Veil(self.redactor))
             else:
@@ -368,6 +359,10 @@ class _SessionRun(RunConductor):
     def tape(self) -> Tape:
         return self._tape
 
+    @property
+    def options(self) -> Options:
+        return self._session.options
+
     def check_open(self) -> None:
         self._session.check_open()
 
@@ -406,28 +401,32 @@ class _SessionRun(RunConductor):
 
 
 def use_cassette(
-    name: str,
-    *,
-    record: Mode = 'none',
-    dir: str | Path = 'cassettes',
-    test: str | None = None,
-    redact: Iterable[UserRule] = (),
+    name: str, *, dir: str | Path = 'cassettes', test: str | None = None, **wishes: Unpack[Wishes]
 ) -> Session:
     """Record or replay every agent run of a block: `with`, `async with`, or as a decorator.
 
     Args:
         name: Name of the cassette, a path below `dir`, with or without `.json`.
-        record: `none` replays and never asks a model; `once` records if there is no cassette; `rewrite` records anew.
         dir: Folder of the cassettes.
         test: Id of the test that owns the cassette, if a test does.
-        redact: What to redact beside what is known: pairs of a name and a regular expression, whose group `secret` (or
-            all of what matches) becomes `<secret:NAME>`, or functions that are given each text and return it redacted.
+        wishes: Any of these.
+            `record`: `none` replays and never asks a model; `once` records if there is no cassette; `new_episodes`
+            replays what matches and records the rest; `all` records anew, and `rewrite` drops what was not reached too.
+            `tools`: `replay`, `live` or `verify`, or one of them by name of the tool.
+            `match`: the fields of a request that are compared: instructions, messages, settings, tools, output.
+            `unplayed`: `fail`, `warn` or `ignore` what was recorded and is not asked for.
+            `max_age`: how old a recording may be: `90d`, `12w`.
+            `network`, `allowed_hosts`: whether code may connect to other machines in a replay, and to which.
+            `play_pending`: whether to play the recording that waits beside the cassette.
+            `redact`: what to redact beside what is known: pairs of a name and a regular expression, whose group
+            `secret` (or all of what matches) becomes `<secret:NAME>`, or functions that are given each text and return
+            it redacted.
 
     Returns:
         The session. At the end of the block it raises the first of its `problems`, if there are any; an error that the
         block itself raised goes on, with the problems as its notes.
     """
-    return Session(name, record=record, dir=dir, test=test, redact=redact)
+    return Session(name, dir=dir, test=test, **wishes)
 
 
 # -- which session a run belongs to

@@ -11,8 +11,7 @@ once a tape has diverged it stays diverged: it gives the same answer to whatever
 """
 
 from collections.abc import Mapping
-from enum import Enum
-from typing import Literal, TypeAlias, cast
+from typing import cast
 
 from .canon import Json, JsonObject
 from .cassette import Node, Raised, Run
@@ -37,36 +36,6 @@ from .errors import ReplayError
 from .match import Difference, Divergence, locate
 from .playback import Playback
 from .veil import Veil, marked
-
-Mode: TypeAlias = Literal['none', 'once', 'rewrite']
-"""What to do with a request that the cassette has, or lacks."""
-
-
-class Found(Enum):
-    """What is there for a run that starts."""
-
-    RECORDED = 'recorded'
-    """The cassette holds a recording of the run."""
-    LACKING = 'lacking'
-    """There is a cassette, without a recording of this run."""
-    NO_CASSETTE = 'no cassette'
-    """There is no cassette at all."""
-
-
-class Action(Enum):
-    """What to do with a run that starts."""
-
-    REPLAY = 'replay'
-    RECORD = 'record'
-    REFUSE = 'refuse'
-
-
-MODES: Mapping[Mode, Mapping[Found, Action]] = {
-    'none': {Found.RECORDED: Action.REPLAY, Found.LACKING: Action.REFUSE, Found.NO_CASSETTE: Action.REFUSE},
-    'once': {Found.RECORDED: Action.REPLAY, Found.LACKING: Action.REFUSE, Found.NO_CASSETTE: Action.RECORD},
-    'rewrite': {Found.RECORDED: Action.RECORD, Found.LACKING: Action.RECORD, Found.NO_CASSETTE: Action.RECORD},
-}
-"""The record modes. No mode keeps the recording of a failed test as accepted; that is decided when a session ends."""
 
 
 class TapeError(ReplayError):

@@ -13,6 +13,7 @@ from replay.canon import Json, JsonObject
 from replay.cassette import Run
 from replay.errors import ReplayError
 from replay.match import Divergence
+from replay.options import Options
 from replay.tape import Tape
 
 
@@ -38,6 +39,11 @@ class RunConductor(Protocol):
     @property
     def tape(self) -> Tape:
         """The run's tape."""
+        ...
+
+    @property
+    def options(self) -> Options:
+        """What the session of the run is asked to do."""
         ...
 
     def check_open(self) -> None:

@@ -363,8 +363,8 @@ def test_a_session_can_be_opened_once(folder: Path):
 
 
 def test_an_unknown_mode_is_refused_by_name(folder: Path):
-    with pytest.raises(ReplayError, match="'all' is no record mode"):
-        Session('a', dir=folder, record='all')  # type: ignore[arg-type]
+    with pytest.raises(ReplayError, match="'twice' is no record mode"):
+        Session('a', dir=folder, record='twice')  # type: ignore[arg-type]
 
 
 async def test_a_session_decorates_functions(folder: Path):

@@ -8,8 +8,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from replay import canon
 from replay.cassette import Definition, Node, Raised, Run, ToolResult
 from replay.effects import Answered, Count, Counted, Do, Ended, Failed, Replay, Stop
+from replay.modes import MODES, Action, Found
 from replay.playback import all_messages, new_from, node_of_message
-from replay.tape import MODES, Action, Found, Tape, TapeError
+from replay.tape import Tape, TapeError
 from tests.replay.wire import answered, asked, call, calls, do, finish, record, request, results, returned, text, user
 
 FIRST, LAST = asked(user()), answered(text())
@@ -50,7 +51,10 @@ def start(tape: Tape, *kinds: str) -> Tape:
     [
         ('none', (Action.REPLAY, Action.REFUSE, Action.REFUSE)),
         ('once', (Action.REPLAY, Action.REFUSE, Action.RECORD)),
+        ('new_episodes', (Action.EXTEND, Action.RECORD, Action.RECORD)),
+        ('all', (Action.RECORD, Action.RECORD, Action.RECORD)),
         ('rewrite', (Action.RECORD, Action.RECORD, Action.RECORD)),
+        ('rebind', (Action.REBIND, Action.REFUSE, Action.REFUSE)),
     ],
 )
 def test_each_mode_says_what_to_do_with_what_is_there(mode: Any, actions: tuple[Action, ...]):
