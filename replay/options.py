@@ -4,7 +4,7 @@ The names are those of the options of pytest, of the ini values, of the marker a
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias, TypedDict, cast
@@ -164,7 +164,7 @@ def _words(value: Any) -> list[str]:
     return [str(word) for word in cast('Iterable[Any]', value)]
 
 
-_READ: Mapping[str, Any] = {
+_READ: Mapping[str, Callable[[Any], Any]] = {
     'record': _record,
     'tools': _tools,
     'match': _match,

@@ -6,9 +6,11 @@ reported as what it is, and not as a run that is not there.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 from .adapters import Started
 from .calls import parts_of
+from .canon import JsonObject
 from .cassette import Run
 from .match import match_messages
 from .names import run_name
@@ -27,8 +29,9 @@ class Places:
     def __init__(self, recorded: Sequence[Run] = (), *, earlier: Sequence[Run] = ()) -> None:
         self._unclaimed = list(recorded)
         self._earlier = tuple(earlier)
-        self._taken: set[str] = set()
-        self._covered: set[str] = set()  # places of runs that need not start: their tool call was replayed
+        self._kept = {run.name: run for run in (*recorded, *earlier)}
+        self._taken = {run.name for run in recorded}
+        self._covered: dict[str, set[int]] = {}  # places of runs that need not start, and the calls that were replayed
 
     def find(self, agent: str, started: Started) -> Run | None:
         """Find the recording of a run at its place: equal agent and first request, else equal agent, else the next."""
@@ -51,18 +54,46 @@ class Places:
         self._taken.add(name)
         return name
 
-    def cover(self, within: tuple[str, str]) -> None:
-        """Note that a tool call was replayed: recorded runs inside of it need not start."""
-        self._covered.add(_place(within))
+    def cover(self, within: tuple[str, str], call: int) -> None:
+        """Note that a tool call was replayed: recorded runs inside of it need not start.
+
+        Args:
+            within: Names of the run and of its tool.
+            call: Number of the call among all that the run made, from 0.
+        """
+        self._covered.setdefault(_place(within), set()).add(call)
+
+    def release(self, parent: str) -> None:
+        """Give up the recordings inside of a run that left its own, but for those of calls that were replayed."""
+        for run in [one for one in self._unclaimed if one.name.startswith(f'{parent}/')]:
+            if not self._is_covered(run):
+                self._unclaimed.remove(run)
+                self._taken.discard(run.name)
+                del self._kept[run.name]
 
     def never_played(self) -> list[Run]:
         """Recordings that were not played and were not to be left out."""
         return [run for run in self._unclaimed if not any(run.name.startswith(f'{place}/') for place in self._covered)]
 
-    def in_order(self, runs: list[Run]) -> list[Run]:
-        """Sort new recordings as the earlier ones stood; those that are new come last, as they started."""
-        places = {run.name: place for place, run in enumerate(self._earlier)}
-        return sorted(runs, key=lambda run: places.get(run.name, len(places)))
+    def in_order(self, fresh: Sequence[Run], *, keep: bool) -> list[Run]:
+        """Put new recordings in the place of earlier ones; those that are new come last, as they started.
+
+        Args:
+            fresh: The new recordings.
+            keep: Whether runs that were not reached are kept. Runs inside of a run that was recorded anew are not.
+        """
+        anew = {run.name: run for run in fresh}
+        gone = {run.name for run in self._earlier if any(run.name.startswith(f'{name}/') for name in anew)}
+        kept = {name: run for name, run in self._kept.items() if name in anew or (keep and name not in gone)}
+        return list({**kept, **anew}.values())
+
+    def _is_covered(self, run: Run) -> bool:
+        """Whether the call that a recording stands in was replayed; where the call is not known, any of its tool."""
+        place = next((place for place in self._covered if run.name.startswith(f'{place}/')), None)
+        if place is None:
+            return False
+        fact = cast('JsonObject', run.facts.get('counted_in', {}))
+        return not fact or run.name.rpartition('/')[0] != place or fact['call'] in self._covered[place]
 
     def _name_again(self, agent: str, started: Started) -> str | None:
         """The name that a run had when it was recorded before, among several that start in any order."""

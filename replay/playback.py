@@ -45,8 +45,12 @@ class Playback:
         recorded = self.recorded.nodes[self.at] if self.at < len(self.recorded.nodes) else None
         return match_node(recorded, kind, facts)
 
-    def begin(self, effect: Effect) -> Outcome | Difference:
-        """The node that runs is about to do something: what came of it, or what differs."""
+    def compare(self, effect: Effect) -> Difference | None:
+        """The node that runs is about to do something: what differs from the recording, if anything does."""
+        return self._compared(effect, self.recorded.nodes[self.at]) if isinstance(effect, Request) else None
+
+    def answer(self, effect: Effect) -> Outcome | Difference:
+        """What came of an effect when it was recorded, after `compare`; or that it was never asked for."""
         node = self.recorded.nodes[self.at]
         match effect:
             case Calls():
@@ -54,9 +58,6 @@ class Playback:
             case Count():
                 outcome = None if node.counted is None else Counted(usage=node.counted)
             case _:
-                difference = self._compared(effect, node)
-                if difference is not None:
-                    return difference
                 response = response_to(node, self.unplayed)
                 outcome = None if response is None else Answered(message=response)
                 self._fresh = [] if response is None else [response]

@@ -166,7 +166,7 @@ class OwnSession:
     def _found(self, problem: ReplayError | None, *, failed: bool = False) -> None:
         """Note what came of the cassette."""
         session, root = self.session, self._item.config.rootpath
-        recorded = not session.recorded_runs
+        recorded = session.has_recorded
         state: State = 'recorded' if recorded else 'played'
         if problem is not None:
             _tell_below(root, problem)

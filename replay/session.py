@@ -8,11 +8,9 @@ session that is bound where it starts; where none is bound, to the only one that
 Whatever a session finds wrong is kept in `problems`, whoever catches the error that a run was stopped with.
 """
 
-import atexit
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import replace
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -22,20 +20,21 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast
 
 from .adapters import Conductor, RunConductor, Started, hosts
-from .canon import Json, JsonObject, dumps, own
+from .canon import Json, JsonObject
 from .cassette import Cassette, Node, Run
-from .errors import NotRestorable, ReplayError
-from .match import Divergence
+from .errors import ReplayError
 from .modes import MODES, Action, Found, Mode
 from .options import Options, Wishes
 from .places import Places
-from .playback import counted_runs
 from .redact import Redactor
+from .routing import Routed, bind, bind_again, bound_session, listed
 from .run_view import RunView
+from .session_end import judge, to_write
+from .session_run import Ledger, SessionRun
 from .store import Store
-from .tape import Tape
-from .veil import Veil, redacted_error, veiled_run
-from .verdicts import RunUnfinished, SessionAmbiguous, Texts
+from .tape import Apart, Tape
+from .veil import Veil, veiled_run
+from .verdicts import Texts
 
 __all__ = ('RunView', 'Session', 'use_cassette')
 
@@ -64,10 +63,6 @@ class Session(Conductor):
         self.name = name
         self.mode: Mode = self.options.record
         self.test = test
-        self.live_requests = 0
-        """How many requests reached the real model."""
-        self.problems: list[ReplayError] = []
-        """What was found wrong so far."""
         self.written: Path | None = None
         """The file that was written when the session closed, if one was."""
         self.redactor = Redactor(os.environ, self.options.redact)
@@ -75,14 +70,13 @@ class Session(Conductor):
         self._store = Store(dir, redactor=self.redactor)
         self._path = self._store.path(name)
         self.texts = Texts(name=name, path=self._path, mode=self.mode, test=test)
+        self._ledger = Ledger(options=self.options, texts=self.texts, redactor=self.redactor)
         self._again = {'dir': dir, 'test': test, **wishes, 'redact': self.options.redact}
         self._lock = RLock()
-        self._cassette: Cassette | None = None
-        self._places = Places()
-        self._runs: list[_SessionRun] = []
+        self._runs: list[SessionRun] = []
         self._state = 'new'
         self._stack = ExitStack()
-        self._outer: Session | None = None
+        self._outer: Routed | None = None
 
     # -- open and close
 
@@ -94,20 +88,8 @@ class Session(Conductor):
         """
         if self._state != 'new':
             raise ReplayError('a session can be opened once', got=f'a session that is {self._state}')
-        pending = self.options.play_pending and self._store.exists(self.name, pending=True)
-        if self.mode != 'rewrite' and (pending or self._store.exists(self.name)):
-            read = self._store.read(self.name, pending=pending)
-            # One that was recorded before its secrets were known is played as it would be recorded today.
-            self._cassette = replace(read, runs=tuple(veiled_run(run, self.redactor) for run in read.runs))
-            self._places = Places(self._cassette.runs)
-        elif self._store.exists(self.name):
-            with suppress(ReplayError):  # what cannot be read is just replaced
-                self._places = Places(earlier=self._store.read(self.name).runs)
-        _stand_guard()
-        _open_sessions.append(self)
-        self._stack.callback(_open_sessions.remove, self)
-        for host in hosts():
-            self._stack.enter_context(host.install(_ROUTER))
+        self._read()
+        self._stack.enter_context(listed(self))
         self._state = 'open'
         return self
 
@@ -123,35 +105,36 @@ class Session(Conductor):
         if self._state != 'open':
             return self.problems
         self._state = 'closed'
+        self._ledger.closed = True
         self._stack.close()
         self.redactor.learn(os.environ)
         with self._lock:
-            self._judge(ok=ok)
-            recorded = [run for run in self._runs if not run.tape.replaying]
-            if recorded and not any(isinstance(one, NotRestorable | RunUnfinished) for one in self.problems):
-                self._write(ok=ok and not self.problems)
+            judge(self._ledger, self._runs, ok=ok)
+            runs = to_write(self._ledger, self._runs, self.mode)
+            if runs is not None:
+                self._write(runs, ok=ok and not self.problems)
         return self.problems
 
     @contextmanager
     def bound(self) -> Generator[Self]:
         """Bind the session to the context of the block: runs that start there belong to it, tasks inherit it."""
-        outer = _bound.get()
-        _bound.set(self)
+        outer = bound_session()
+        bind(self)
         try:
             yield self
         finally:
-            _bind_again(outer)
+            bind_again(outer)
 
     def __enter__(self) -> Self:
-        self._outer = _bound.get()
+        self._outer = bound_session()
         self.open()
-        _bound.set(self)
+        bind(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _bind_again(self._outer)
+        bind_again(self._outer)
         problems = self.close(ok=error is None)
         if error is None and problems:
             raise problems[0]
@@ -193,6 +176,21 @@ class Session(Conductor):
         return self._state == 'closed'
 
     @property
+    def problems(self) -> list[ReplayError]:
+        """What was found wrong so far."""
+        return self._ledger.problems
+
+    @property
+    def live_requests(self) -> int:
+        """How many requests reached the real model."""
+        return self._ledger.live_requests
+
+    @property
+    def has_recorded(self) -> bool:
+        """Whether a run did what its recording does not have, and was recorded."""
+        return any(run.tape.fresh for run in self._runs)
+
+    @property
     def cassette_path(self) -> Path:
         """Where the cassette is, or will be."""
         return self._path
@@ -205,7 +203,7 @@ class Session(Conductor):
     @property
     def recorded_runs(self) -> tuple[Run, ...]:
         """The runs of the cassette that is played."""
-        return self._cassette.runs if self._cassette else ()
+        return self._ledger.recorded
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -263,39 +261,31 @@ class Session(Conductor):
             RunLacking: If the cassette lacks the run and nothing may be recorded.
         """
         with self._lock:
-            self.check_open()
+            self._ledger.check_open()
             started = self._redacted(started)
             agent = started.agent or 'agent'
-            recorded = self._places.find(agent, started)
-            found = Found.RECORDED if recorded else Found.LACKING if self._cassette else Found.NO_CASSETTE
+            recorded = self._recording(agent, started)
+            found = Found.RECORDED if recorded else Found.LACKING if self._ledger.cassette else Found.NO_CASSETTE
             action = MODES[self.mode][found]
             if action is Action.REFUSE:
-                raise self._noted(self._refusal(agent, started, found))
+                raise self._ledger.noted(self._refusal(agent, started, found))
+            veil = Veil(self.redactor)
             if action is not Action.RECORD and recorded is not None:
-                self._places.claim(recorded)
-                tape = Tape(name=recorded.name, agent=agent, recorded=recorded, veil=Veil(self.redactor))
+                self._ledger.places.claim(recorded)
+                name, apart = recorded.name, _APART[action]
             else:
-                name = self._places.name(agent, started)
-                tape = Tape(name=name, agent=agent, facts=started.facts, veil=Veil(self.redactor))
-            self._runs.append(_SessionRun(self, tape))
+                name, apart, recorded = self._ledger.places.name(agent, started), 'stop', None
+            tape = Tape(name=name, agent=agent, recorded=recorded, apart=apart, facts=started.facts, veil=veil)
+            self._runs.append(SessionRun(self._ledger, tape))
             return self._runs[-1]
 
-    def check_open(self) -> None:
-        """Make sure that runs may start and go on.
-
-        Raises:
-            SessionClosed: If the session is closed.
-        """
-        if self._state == 'closed':
-            raise self.texts.closed()
-
-    def cover(self, within: tuple[str, str]) -> None:
-        """Note that a tool call was replayed: recorded runs inside of it need not start."""
-        self._places.cover((within[0], self.redactor.text(within[1])))
-
-    def _noted(self, problem: ReplayError) -> ReplayError:
-        self.problems.append(redacted_error(problem, self.redactor))
-        return problem
+    def _recording(self, agent: str, started: Started) -> Run | None:
+        """Find the recording of a run; inside a run that left its recording there is none."""
+        parent = started.within and started.within[0]
+        if any(run.tape.name == parent and run.tape.parted for run in self._runs):
+            self._ledger.places.release(cast('str', parent))
+            return None
+        return self._ledger.places.find(agent, started)
 
     def _redacted(self, started: Started) -> Started:
         """What is known of a run without its secrets. Those that a fixture has set since the last run are known now."""
@@ -314,27 +304,24 @@ class Session(Conductor):
             return self.texts.no_cassette(agent, started.prompt)
         return self.texts.run_lacking(agent, started.prompt, self.recorded_runs)
 
-    # -- the end
+    # -- the cassette
 
-    def _judge(self, *, ok: bool) -> None:
-        for run in self._runs:
-            self._judge_run(run)
-        never = self._places.never_played()
-        if never and ok and not self.problems:
-            played = [run.tape.name for run in self._runs]
-            self._noted(self.texts.unplayed_runs(never, self.recorded_runs, played))
+    def _read(self) -> None:
+        """Read the cassette, to be played or to be recorded over."""
+        pending = self.options.play_pending and self._store.exists(self.name, pending=True)
+        if not pending and not self._store.exists(self.name):
+            return
+        if MODES[self.mode][Found.RECORDED] is not Action.RECORD:
+            read = self._store.read(self.name, pending=pending)
+            # One that was recorded before its secrets were known is played as it would be recorded today.
+            cassette = replace(read, runs=tuple(veiled_run(run, self.redactor) for run in read.runs))
+            self._ledger.cassette = cassette
+            self._ledger.places = Places(cassette.runs)
+            return
+        with suppress(*([ReplayError] if self.mode == 'rewrite' else [])):  # what cannot be read is just replaced
+            self._ledger.places = Places(earlier=self._store.read(self.name).runs)
 
-    def _judge_run(self, run: '_SessionRun') -> None:
-        tape = run.tape
-        if tape.divergence is not None:
-            run.diverged(tape.divergence)
-        elif run.view is None and not run.broken:
-            self._noted(self.texts.unfinished(tape))
-        elif tape.unplayed and tape.run is not None and not run.broken:
-            self._noted(self.texts.unplayed_nodes(tape, tape.run))
-
-    def _write(self, *, ok: bool) -> None:
-        runs = self._places.in_order([cast('Run', run.tape.run) for run in self._runs if not run.tape.replaying])
+    def _write(self, runs: Sequence[Run], *, ok: bool) -> None:
         recorded = next(host.recorded() for host in hosts())
         try:
             test = self.test and self.redactor.text(self.test)
@@ -342,62 +329,11 @@ class Session(Conductor):
             if self._store.write(self.name, cassette, pending=not ok):
                 self.written = self._store.path(self.name, pending=not ok)
         except ReplayError as error:
-            self._noted(error)
+            self._ledger.noted(error)
 
 
-class _SessionRun(RunConductor):
-    """One run of a session, as the adapter sees it."""
-
-    def __init__(self, session: Session, tape: Tape) -> None:
-        self._session = session
-        self._tape = tape
-        self.view: RunView | None = None
-        self._divergence: ReplayError | None = None
-        self.broken = False
-
-    @property
-    def tape(self) -> Tape:
-        return self._tape
-
-    @property
-    def options(self) -> Options:
-        return self._session.options
-
-    def check_open(self) -> None:
-        self._session.check_open()
-
-    def diverged(self, divergence: Divergence) -> ReplayError:
-        if self._divergence is None:
-            self._divergence = self._session.texts.diverged(divergence)
-            self._session.problems.append(self._divergence)
-        return self._divergence
-
-    def failed(self, error: ReplayError) -> ReplayError:
-        self.broken = True
-        self._session.problems.append(redacted_error(error, self._session.redactor))
-        return error
-
-    def went_live(self) -> None:
-        self._session.live_requests += 1
-
-    def skipped(self, tool: str, call: int) -> Sequence[Run]:
-        self._session.cover((self._tape.name, tool))
-        return list(counted_runs(self._session.recorded_runs, self._tape.name, call))
-
-    def ended(self, messages: bytes, new_from: int) -> None:
-        if not messages:
-            return
-        messages = self._session.redactor.data(messages)
-        all_messages = cast('list[Json]', own(messages))
-        run = self._tape.run
-        self.view = RunView(
-            name=self._session.redactor.text(self._tape.name),
-            agent=self._tape.agent,
-            node_kinds=tuple(self._tape.kinds),
-            nodes=run.nodes if run else (),
-            all_json=messages,
-            new_json=messages if not new_from else dumps(all_messages[new_from:]),
-        )
+_APART: Mapping[Action, Apart] = {Action.REPLAY: 'stop', Action.EXTEND: 'record', Action.REBIND: 'rebind'}
+"""What a run does that is played and differs from its recording."""
 
 
 def use_cassette(
@@ -427,46 +363,3 @@ def use_cassette(
         block itself raised goes on, with the problems as its notes.
     """
     return Session(name, dir=dir, test=test, **wishes)
-
-
-# -- which session a run belongs to
-
-_open_sessions: list[Session] = []
-_bound: ContextVar[Session | None] = ContextVar('replay_session', default=None)
-_guards = ExitStack()
-_guarding: list[bool] = []
-
-
-def _bind_again(session: Session | None) -> None:
-    """Bind what was bound before, unless that is closed: blocks need not end in the reverse order they began in."""
-    _bound.set(None if session is not None and session.closed else session)
-
-
-class _Router(Conductor):
-    """Gives each run that starts to the session that it belongs to."""
-
-    def start(self, started: Started) -> RunConductor | None:
-        session = _bound.get()
-        if session is not None:
-            return session.start(started)
-        if len(_open_sessions) > 1:
-            raise SessionAmbiguous(
-                'several sessions are open, and a run started where none is bound',
-                expected='one open session, or a context (task, or thread with a copied context) that belongs to one',
-                got=f'sessions for {", ".join(one.name for one in _open_sessions)}',
-                next=('start the thread with contextvars.copy_context().run', 'or close one session first'),
-            )
-        return _open_sessions[0].start(started) if _open_sessions else None
-
-
-_ROUTER = _Router()
-
-
-def _stand_guard() -> None:
-    """From the first session on, see every run: one that outlived its session is refused and does not go live."""
-    if not _guarding:
-        _guarding.append(True)
-        # Left before modules are torn down: what still stands then ends in noise.
-        atexit.register(_guards.close)
-        for host in hosts():
-            _guards.enter_context(host.watch(_ROUTER))

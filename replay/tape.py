@@ -5,13 +5,17 @@ came of it, or stop, because the run does something else than its recording. It 
 library and never waits, so a test is "feed, look". Tapes of different runs know nothing of each other: runs may
 interleave freely.
 
+Where a run and its recording part, a tape stops, or goes on recording what was played so far and what comes, or feeds
+the recorded answers on: its `apart` says which.
+
 Two rules hold. What may come when is a table (`_NEXT`); anything else is one error that names state and event. And
 once a tape has diverged it stays diverged: it gives the same answer to whatever comes, so that no retry or
 `except Exception` in between can make a run go on as if nothing had been wrong.
 """
 
 from collections.abc import Mapping
-from typing import cast
+from dataclasses import replace
+from typing import Literal, TypeAlias, cast
 
 from .canon import Json, JsonObject
 from .cassette import Node, Raised, Run
@@ -36,6 +40,13 @@ from .errors import ReplayError
 from .match import Difference, Divergence, locate
 from .playback import Playback
 from .veil import Veil, marked
+
+Apart: TypeAlias = Literal['stop', 'record', 'rebind']
+"""What to do where a run does something else than its recording: stop, record from there, or give the recorded answer
+all the same and record what it is an answer to now."""
+
+REBOUND = 'rebound'
+"""The mark of a run whose answers were recorded for other requests."""
 
 
 class TapeError(ReplayError):
@@ -85,6 +96,7 @@ class Tape:
         name: Name of the run.
         agent: Name of its agent.
         recorded: The recording to replay; None to record.
+        apart: What to do where the run and its recording part.
         facts: Facts of the run to write into the recording.
         veil: What redacts all that comes in; None: nothing is.
     """
@@ -95,22 +107,28 @@ class Tape:
         name: str,
         agent: str,
         recorded: Run | None = None,
+        apart: Apart = 'stop',
         facts: JsonObject | None = None,
         veil: Veil | None = None,
     ) -> None:
         self.name = name
         self.agent = agent
         self.run: Run | None = recorded
+        self.recorded = recorded
         self.divergence: Divergence | None = None
         self.raised: Raised | None = None
         self.state = 'new'
         self.at = -1
         self.kinds: list[str] = []
         self.requests = 0
+        self.fresh = recorded is None
+        """Whether the run is none that the cassette has: recorded, from some place on, or bound to other requests."""
+        self._apart: Apart = apart
         self._veil = veil
         self._facts = facts or {}
         self._playback = None if recorded is None else Playback(recorded)
-        self._draft = Draft()
+        self._draft = Draft() if recorded is None or apart != 'stop' else None
+        self._answered = False  # by the recording
         self._kind = ''
         self._token = 0
         self._effect: Effect | None = None
@@ -121,6 +139,11 @@ class Tape:
     def replaying(self) -> bool:
         """Whether the tape replays; otherwise it records."""
         return self._playback is not None
+
+    @property
+    def parted(self) -> bool:
+        """Whether the run left its recording, and is recorded from there on."""
+        return self.recorded is not None and self._playback is None
 
     @property
     def unplayed(self) -> tuple[Node, ...]:
@@ -147,9 +170,9 @@ class Tape:
         self._kind = kind
         self.kinds.append(kind)
         facts = facts if self._veil is None else self._veil.facts(facts)
-        if self._playback is None:
+        if self._draft is not None:
             self._draft.node(kind, facts)
-        else:
+        if self._playback is not None:
             self._compare(self._playback.node(kind, facts))
         return None if self.divergence is None else Stop(divergence=self.divergence)
 
@@ -168,11 +191,11 @@ class Tape:
         if self.divergence is not None:
             return Stop(divergence=self.divergence)
         effect = effect if self._veil is None else self._veil.effect(effect)
-        if self._playback is not None:
-            found = self._playback.begin(effect)
-            stop = self._compare(found) if isinstance(found, Difference) else None
-            return stop or Replay(outcome=cast('Outcome', found))
-        self._draft.begin(effect)
+        if self._draft is not None:
+            self._draft.begin(effect)
+        played = None if self._playback is None else self._play(self._playback, effect)
+        if played is not None:
+            return played
         self._advance('begin')
         self._effect = effect
         self._token += 1
@@ -190,7 +213,7 @@ class Tape:
             raise TapeError(self.state, event, node=self._kind)
         self._advance('end')
         self._effect = None
-        self._draft.end(outcome if self._veil is None else self._veil.outcome(outcome))
+        cast('Draft', self._draft).end(outcome if self._veil is None else self._veil.outcome(outcome))
 
     def finish(self, finish: Finish) -> None:
         """Tell how the run was left. After that `run`, `unplayed` and `divergence` are final.
@@ -201,14 +224,12 @@ class Tape:
         self._advance('finish')
         finish = finish if self._veil is None else self._veil.finish(finish)
         self.raised = finish.raised
-        if self._playback is None:
-            facts = self._facts if self._veil is None else self._veil.facts(self._facts)
-            self.run = self._draft.written(finish, name=self.name, agent=self.agent, facts=facts)
-            self.run = self.run if self._veil is None else marked(self.run)
-        elif self.divergence is None and not self.unplayed:
+        if self._playback is not None and self.divergence is None and not self.unplayed:
             found = self._playback.finish(finish)
             if found is not None:
                 self._compare(found[1], at=found[0])
+        if self.fresh and self._draft is not None and self.divergence is None:
+            self.run = self._written(self._draft, finish)
 
     # -- private
 
@@ -217,11 +238,47 @@ class Tape:
             raise TapeError(self.state, event, node=self._kind)
         self.state = _NEXT[self.state][event]
 
+    def _play(self, playback: Playback, effect: Effect) -> Answer | None:
+        """What the recording has for an effect; None if the run and its recording part here, and it is to be done."""
+        difference = playback.compare(effect)
+        stop = self._compare(difference)
+        if stop is not None or self._playback is None:
+            return stop
+        outcome = playback.answer(effect)
+        if isinstance(outcome, Difference):
+            return self._compare(outcome)
+        self._answered |= isinstance(outcome, Answered)
+        if self._draft is not None:
+            self._draft.end(outcome)
+        return Replay(outcome=outcome)
+
     def _compare(self, difference: Difference | None, *, at: int | None = None) -> Stop | None:
-        """Take note of the first difference, and stay with it."""
-        if self.divergence is None and difference is not None:
+        """Take note of a difference. The first one that the tape stops at, it stays with."""
+        if self.divergence is None and difference is not None and not self._goes_on(difference):
             at = self.at if at is None else at
             nodes = self.run.nodes if self.run else ()
             kind = nodes[at].kind if at < len(nodes) else self._kind
             self.divergence = locate(difference, run=self.name, agent=self.agent, node=at, kind=kind)
         return None if self.divergence is None else Stop(divergence=self.divergence)
+
+    def _goes_on(self, difference: Difference) -> bool:
+        """Whether the run goes on all the same; what it does is written down then."""
+        if self._apart == 'record':
+            self._playback = None
+        if self._apart == 'stop' or (self._apart == 'rebind' and difference.cause in _NO_ANSWER):
+            return False
+        self.fresh = True
+        return True
+
+    def _written(self, draft: Draft, finish: Finish) -> Run:
+        """The run as it was recorded, with the marks that it has for its answers."""
+        facts = self._facts if self._veil is None else self._veil.facts(self._facts)
+        run = draft.written(finish, name=self.name, agent=self.agent, facts=facts)
+        old = self.recorded.marks if self.recorded and self._answered else ()
+        marks = dict.fromkeys([*old, *([REBOUND] if self._playback is not None else [])])
+        run = replace(run, marks=tuple(marks)) if marks else run
+        return run if self._veil is None else marked(run)
+
+
+_NO_ANSWER = ('order', 'error')
+"""Causes of differences that no recorded answer can be bound to: the run does something else altogether."""

@@ -16,7 +16,21 @@ from .outline import outline_of
 from .printable import shortened
 from .tape import Tape
 
-__all__ = ('RunLacking', 'RunUnfinished', 'SessionAmbiguous', 'SessionClosed', 'Texts', 'Unplayed')
+__all__ = ('NotRebound', 'RunLacking', 'RunUnfinished', 'SessionAmbiguous', 'SessionClosed', 'Texts', 'Unplayed')
+
+
+class NotRebound(Diverged):
+    """A run does something else altogether than its recording, so that the recorded answers are none for it.
+
+    Args:
+        divergence: What differs, and where.
+        more: As for `Diverged`.
+    """
+
+    def __init__(self, divergence: Divergence, **more: Any) -> None:
+        super().__init__(divergence, **more)
+        self.headline = f'{self.headline}: recorded answers cannot be bound to it'
+        self.args = (self.headline,)
 
 
 class RunLacking(ReplayError):
@@ -88,6 +102,8 @@ class Texts:
     def diverged(self, divergence: Divergence) -> ReplayError:
         """A run did something else than its recording."""
         anew = self._command('rewrite', 'to ask the model again')
+        if self.mode == 'rebind':
+            return NotRebound(divergence, cassette=self.path.as_posix(), next=(anew,))
         return Diverged(divergence, cassette=self.path.as_posix(), next=(anew,))
 
     def closed(self) -> ReplayError:

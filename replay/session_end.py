@@ -1,0 +1,57 @@
+"""How a session ends: what is wrong with its runs, and what its cassette is from now on."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from .cassette import Run
+from .errors import NotRestorable
+from .modes import Mode
+from .session_run import Ledger, SessionRun
+from .verdicts import RunUnfinished
+
+__all__ = ('judge', 'to_write')
+
+
+def judge(ledger: Ledger, runs: Sequence[SessionRun], *, ok: bool) -> None:
+    """Take note of what is wrong.
+
+    Args:
+        ledger: That of the session.
+        runs: All runs that started.
+        ok: Whether the block succeeded; if not, runs that did not start need no other reason.
+    """
+    for run in runs:
+        _judge_run(ledger, run)
+        if run.tape.parted:
+            ledger.places.release(run.tape.name)
+    never = ledger.places.never_played()
+    if never and ok and not ledger.problems:
+        ledger.noted(ledger.texts.unplayed_runs(never, ledger.recorded, [run.tape.name for run in runs]))
+
+
+def to_write(ledger: Ledger, runs: Sequence[SessionRun], mode: Mode) -> list[Run] | None:
+    """The runs of the cassette from now on, in their order.
+
+    Args:
+        ledger: That of the session.
+        runs: All runs that started.
+        mode: The record mode.
+
+    Returns:
+        None if nothing is to be written: nothing is new, or what is new cannot be kept.
+    """
+    fresh = [cast('Run', run.tape.run) for run in runs if run.tape.fresh]
+    spoilt = any(isinstance(one, NotRestorable | RunUnfinished) for one in ledger.problems)
+    if not fresh or spoilt or (mode == 'rebind' and ledger.problems):
+        return None
+    return ledger.places.in_order(fresh, keep=mode != 'rewrite')
+
+
+def _judge_run(ledger: Ledger, run: SessionRun) -> None:
+    tape = run.tape
+    if tape.divergence is not None:
+        run.diverged(tape.divergence)
+    elif run.view is None and not run.broken:
+        ledger.noted(ledger.texts.unfinished(tape))
+    elif tape.unplayed and tape.recorded is not None and not run.broken:
+        ledger.noted(ledger.texts.unplayed_nodes(tape, tape.recorded))

@@ -1,0 +1,126 @@
+"""One run of a session, as the adapter sees it, and the ledger that all runs of a session share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from .adapters import RunConductor
+from .canon import Json, dumps, own
+from .cassette import Cassette, Run
+from .errors import ReplayError
+from .match import Divergence
+from .options import Options
+from .places import Places
+from .playback import counted_runs
+from .redact import Redactor
+from .run_view import RunView
+from .tape import Tape
+from .veil import redacted_error
+from .verdicts import Texts
+
+__all__ = ('Ledger', 'SessionRun')
+
+
+@dataclass(slots=True, kw_only=True)
+class Ledger:
+    """What a session and its runs share."""
+
+    options: Options
+    texts: Texts
+    redactor: Redactor
+    places: Places = field(default_factory=Places)
+    cassette: Cassette | None = None
+    """The cassette that is played."""
+    problems: list[ReplayError] = field(default_factory=list[ReplayError])
+    live_requests: int = 0
+    closed: bool = False
+
+    @property
+    def recorded(self) -> tuple[Run, ...]:
+        """The runs of the cassette that is played."""
+        return self.cassette.runs if self.cassette else ()
+
+    def noted(self, problem: ReplayError) -> ReplayError:
+        """Take note of a problem, without its secrets, and return it."""
+        self.problems.append(redacted_error(problem, self.redactor))
+        return problem
+
+    def check_open(self) -> None:
+        """Make sure that runs may start and go on.
+
+        Raises:
+            SessionClosed: If the session is closed.
+        """
+        if self.closed:
+            raise self.texts.closed()
+
+
+class SessionRun(RunConductor):
+    """One run of a session.
+
+    Args:
+        ledger: What it shares with the others.
+        tape: Its tape.
+    """
+
+    def __init__(self, ledger: Ledger, tape: Tape) -> None:
+        self.view: RunView | None = None
+        """The run as it ended, once it has."""
+        self.broken = False
+        """Whether recording or replay itself failed."""
+        self._ledger = ledger
+        self._tape = tape
+        self._divergence: ReplayError | None = None
+
+    @property
+    def tape(self) -> Tape:
+        """The tape of the run."""
+        return self._tape
+
+    @property
+    def options(self) -> Options:
+        """What the session is asked to do."""
+        return self._ledger.options
+
+    def check_open(self) -> None:
+        """Make sure that the run may go on."""
+        self._ledger.check_open()
+
+    def diverged(self, divergence: Divergence) -> ReplayError:
+        """Make the error to raise in the run; the first one stays."""
+        if self._divergence is None:
+            self._divergence = self._ledger.texts.diverged(divergence)
+            self._ledger.problems.append(self._divergence)
+        return self._divergence
+
+    def failed(self, error: ReplayError) -> ReplayError:
+        """Take note of an error of recording or replay itself."""
+        self.broken = True
+        return self._ledger.noted(error)
+
+    def went_live(self) -> None:
+        """Count a request that reaches the real model."""
+        self._ledger.live_requests += 1
+
+    def skipped(self, tool: str, call: int) -> Sequence[Run]:
+        """Note that a call is replayed, and give the recorded runs that it started."""
+        ledger = self._ledger
+        ledger.places.cover((self._tape.name, ledger.redactor.text(tool)), call)
+        return list(counted_runs(ledger.recorded, self._tape.name, call))
+
+    def ended(self, messages: bytes, new_from: int) -> None:
+        """Keep what the run ended with."""
+        if not messages:
+            return
+        redactor = self._ledger.redactor
+        messages = redactor.data(messages)
+        all_messages = cast('list[Json]', own(messages))
+        run = self._tape.run
+        self.view = RunView(
+            name=redactor.text(self._tape.name),
+            agent=self._tape.agent,
+            node_kinds=tuple(self._tape.kinds),
+            nodes=run.nodes if run else (),
+            all_json=messages,
+            new_json=messages if not new_from else dumps(all_messages[new_from:]),
+        )
