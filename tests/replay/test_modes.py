@@ -1,0 +1,281 @@
+# ruff: noqa: PT012  # a session raises when its block ends, so the block has statements
+"""The record modes end to end: what is asked of the model, and what the cassette holds afterwards."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from agentrun import Agent, ModelRetry
+from agentrun.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
+from agentrun.models.function import AgentInfo, FunctionModel
+from agentrun.run import AgentRunResult
+from replay import Diverged, ReplayError, Unplayed, use_cassette
+from replay.cassette import Cassette
+from replay.store import Store
+from replay.verdicts import NotRebound, RunLacking
+
+pytestmark = pytest.mark.anyio
+
+
+class Shop:
+    """Looks things up, each by an agent of its own, as often as its questions say; counts what is asked live."""
+
+    def __init__(
+        self, *, stock: str = '3', name: str = 'shop', instructions: str = 'Be brief.', take: str = ''
+    ) -> None:
+        self.asked: list[str] = []
+        self.stock = stock
+        self.take = take
+        self.scout = Agent(FunctionModel(self.find), name='scout')
+        self.agent = Agent(FunctionModel(self.answer), name=name, instructions=instructions)
+
+        @self.agent.tool_plain
+        async def look(item: str) -> str:
+            return (await self.scout.run(f'Find {item}')).output
+
+    def answer(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        self.asked.append('shop')
+        looked = [part for message in messages for part in message.parts if isinstance(part, ToolReturnPart)]
+        items = str(getattr(messages[0].parts[0], 'content', '')).split()
+        if len(looked) < len(items):
+            return ModelResponse(parts=[ToolCallPart('look', {'item': items[len(looked)]}, f'c{len(looked)}')])
+        return ModelResponse(parts=[TextPart(f'Have {" ".join(str(part.content) for part in looked)}{self.take}')])
+
+    def find(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        self.asked.append('scout')
+        assert isinstance(messages[-1], ModelRequest)
+        return ModelResponse(parts=[TextPart(f'{messages[-1].parts[-1].content}: {self.stock}')])
+
+
+class Eager(Shop):
+    """Looks for cups, too, when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        @self.agent.output_validator
+        def with_cups(text: str) -> str:
+            if 'cups' not in text:
+                raise ModelRetry('And cups?')
+            return text
+
+    def answer(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if messages[-1].parts[-1].part_kind == 'retry-prompt':
+            self.asked.append('shop')
+            return ModelResponse(parts=[ToolCallPart('look', {'item': 'cups'}, 'c9')])
+        return super().answer(messages, info)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / 'cassettes'
+
+
+async def go(folder: Path, shop: Shop, *prompts: str, record: str = 'none') -> list[AgentRunResult[str]]:
+    async with use_cassette('shop', dir=folder, record=record):  # type: ignore[arg-type]
+        return [await shop.agent.run(prompt) for prompt in prompts]
+
+
+def cassette(folder: Path) -> Cassette:
+    return Store(folder).read('shop')
+
+
+def names(folder: Path) -> list[str]:
+    return [run.name for run in cassette(folder).runs]
+
+
+async def test_new_episodes_records_where_there_is_no_cassette(folder: Path):
+    shop = Shop()
+    await go(folder, shop, 'tea', record='new_episodes')
+    assert shop.asked == ['shop', 'scout', 'shop']
+    assert names(folder) == ['shop', 'shop/look/scout']
+
+
+async def test_new_episodes_replays_what_is_there_and_leaves_the_file_alone(folder: Path):
+    recorded = await go(folder, Shop(), 'tea', record='once')
+    before = (folder / 'shop.json').stat()
+    shop = Shop()
+    played = await go(folder, shop, 'tea', record='new_episodes')
+    assert shop.asked == []
+    assert played[0].all_messages_json() == recorded[0].all_messages_json()
+    assert (folder / 'shop.json').stat().st_mtime_ns == before.st_mtime_ns
+
+
+async def test_new_episodes_records_a_run_that_is_not_there(folder: Path):
+    await go(folder, Shop(), 'tea', record='once')
+    shop = Shop()
+    await go(folder, shop, 'tea', 'milk', record='new_episodes')
+    assert shop.asked == ['shop', 'scout', 'shop']
+    assert names(folder) == ['shop', 'shop/look/scout', 'shop#2', 'shop#2/look/scout']
+    await go(folder, (again := Shop()), 'tea', 'milk')
+    assert again.asked == []
+
+
+async def test_new_episodes_replays_the_beginning_of_a_run_and_records_its_rest(folder: Path):
+    await go(folder, Shop(), 'tea milk', record='once')
+    first = cassette(folder).runs[0]
+    shop = Eager()
+    (result,) = await go(folder, shop, 'tea milk', record='new_episodes')
+    assert 'cups' in result.output
+    assert shop.asked == ['shop', 'scout', 'shop']  # for what the validator asks for, and nothing before
+    assert names(folder) == ['shop', 'shop/look/scout', 'shop/look/scout#2', 'shop/look/scout#3']
+    longer = cassette(folder).runs[0]
+    assert longer.nodes[:6] == first.nodes[:6]
+    again = Eager()
+    (replayed,) = await go(folder, again, 'tea milk')
+    assert again.asked == []
+    assert replayed.all_messages_json() == result.all_messages_json()
+
+
+async def test_new_episodes_records_a_run_anew_whose_first_request_changed_with_all_that_is_inside(folder: Path):
+    await go(folder, Shop(), 'tea milk', record='once')
+    shop = Shop(stock='4')
+    (result,) = await go(folder, shop, 'tea', record='new_episodes')
+    assert shop.asked == ['shop', 'scout', 'shop']
+    assert names(folder) == ['shop', 'shop/look/scout']
+    (replayed,) = await go(folder, Shop(), 'tea')
+    assert replayed.all_messages_json() == result.all_messages_json()
+
+
+async def test_new_episodes_fails_for_a_run_that_is_not_asked_for_and_keeps_it(folder: Path):
+    await go(folder, Shop(), 'tea', 'milk', record='once')
+    before = (folder / 'shop.json').read_bytes()
+    with pytest.raises(Unplayed):
+        await go(folder, Shop(), 'tea', record='new_episodes')
+    assert (folder / 'shop.json').read_bytes() == before
+
+
+async def test_once_refuses_a_run_that_its_cassette_lacks(folder: Path):
+    await go(folder, Shop(), 'tea', record='once')
+    with pytest.raises(RunLacking):
+        await go(folder, Shop(), 'tea', 'milk', record='once')
+
+
+async def test_all_records_anew_and_keeps_runs_that_were_not_reached(folder: Path):
+    await go(folder, Shop(), 'tea', 'milk sugar', record='once')
+    shop = Shop(stock='4')
+    await go(folder, shop, 'tea', record='all')
+    assert shop.asked == ['shop', 'scout', 'shop']
+    assert names(folder) == ['shop', 'shop/look/scout', 'shop#2', 'shop#2/look/scout', 'shop#2/look/scout#2']
+    assert 'tea: 4' in str(cassette(folder).runs[0].messages)
+    assert 'milk: 3' in str(cassette(folder).runs[2].messages)
+
+
+async def test_all_drops_the_runs_inside_of_one_that_no_longer_has_them(folder: Path):
+    await go(folder, Shop(), 'tea milk', record='once')
+    await go(folder, Shop(), 'tea', record='all')
+    assert names(folder) == ['shop', 'shop/look/scout']
+
+
+async def test_all_does_not_record_over_a_cassette_that_it_cannot_read(folder: Path):
+    await go(folder, Shop(), 'tea', record='once')
+    (folder / 'shop.json').write_text('{')
+    with pytest.raises(ReplayError):
+        await go(folder, Shop(), 'tea', record='all')
+    await go(folder, Shop(), 'tea', record='rewrite')
+    assert names(folder) == ['shop', 'shop/look/scout']
+
+
+async def test_rewrite_drops_runs_that_were_not_reached(folder: Path):
+    await go(folder, Shop(), 'tea', 'milk', record='once')
+    await go(folder, Shop(), 'tea', record='rewrite')
+    assert names(folder) == ['shop', 'shop/look/scout']
+
+
+@pytest.mark.parametrize('mode', ['new_episodes', 'all', 'rewrite'])
+async def test_what_a_failed_block_recorded_waits_beside_the_cassette(mode: str, folder: Path):
+    await go(folder, Shop(), 'tea', record='once')
+    before = (folder / 'shop.json').read_bytes()
+    with pytest.raises(AssertionError):
+        async with use_cassette('shop', dir=folder, record=mode):  # type: ignore[arg-type]
+            await Shop(stock='4').agent.run('milk')
+            raise AssertionError
+    assert (folder / 'shop.json').read_bytes() == before
+    assert 'milk: 4' in (folder / 'shop.json.new').read_text()
+
+
+# -- rebind
+
+
+async def test_rebind_keeps_the_answers_for_changed_requests_and_marks_the_run(folder: Path):
+    await go(folder, Shop(), 'tea', record='once')
+    shop = Shop(instructions='Be brief. Never guess.')
+    (result,) = await go(folder, shop, 'tea', record='rebind')
+    assert shop.asked == []
+    assert result.output == 'Have Find tea: 3'
+    run, inside = cassette(folder).runs
+    assert (run.marks, inside.marks) == (('rebound',), ())
+    assert run.nodes[1].definition is not None
+    assert run.nodes[1].definition.instructions == 'Be brief. Never guess.'
+    again = Shop(instructions='Be brief. Never guess.')
+    (replayed,) = await go(folder, again, 'tea')
+    assert again.asked == []
+    assert replayed.all_messages_json() == result.all_messages_json()
+    with pytest.raises(Diverged):
+        await go(folder, Shop(), 'tea')
+
+
+async def test_rebind_takes_a_changed_prompt_too(folder: Path):
+    await go(folder, Shop(), 'tea', record='once')
+    (result,) = await go(folder, Shop(), 'cake', record='rebind')
+    assert result.output == 'Have Find tea: 3'
+    (replayed,) = await go(folder, Shop(), 'cake')
+    assert replayed.all_messages_json() == result.all_messages_json()
+
+
+async def test_rebind_without_a_change_leaves_the_file_alone(folder: Path):
+    await go(folder, Shop(), 'tea', record='once')
+    before = (folder / 'shop.json').stat().st_mtime_ns
+    await go(folder, Shop(), 'tea', record='rebind')
+    assert (folder / 'shop.json').stat().st_mtime_ns == before
+    assert cassette(folder).runs[0].marks == ()
+
+
+async def test_the_next_live_recording_clears_the_mark(folder: Path):
+    await go(folder, Shop(), 'tea', record='once')
+    await go(folder, Shop(), 'cake', record='rebind')
+    await go(folder, Shop(), 'cake', record='all')
+    assert [run.marks for run in cassette(folder).runs] == [(), ()]
+
+
+async def test_a_run_of_other_nodes_cannot_be_rebound(folder: Path):
+    await go(folder, Shop(), 'tea', record='once')
+    before = (folder / 'shop.json').read_bytes()
+    shop = Shop()
+
+    @shop.agent.output_validator
+    def never(text: str) -> str:
+        raise ModelRetry('No.')
+
+    with pytest.raises(NotRebound) as refused:
+        await go(folder, shop, 'tea', record='rebind')
+    assert refused.value.headline == 'order of nodes of shop changed: recorded answers cannot be bound to it'
+    assert shop.asked == []
+    assert (folder / 'shop.json').read_bytes() == before
+    assert not (folder / 'shop.json.new').exists()
+
+
+async def test_gathered_runs_with_equal_prompts_are_told_apart_by_their_order(folder: Path):
+    class Counting(Shop):
+        def find(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+            self.asked.append('scout')
+            return ModelResponse(parts=[TextPart(f'{len(self.asked)}')])
+
+    async def both(shop: Shop) -> list[str]:
+        found: dict[int, str] = {}
+
+        async def one(place: int) -> None:
+            found[place] = (await shop.scout.run('Find tea')).output
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one, 0)
+            tasks.start_soon(one, 1)
+        return [found[0], found[1]]
+
+    with use_cassette('shop', dir=folder, record='once'):
+        recorded = await both(Counting())
+    with use_cassette('shop', dir=folder):
+        replayed = await both(shop := Counting())
+    assert sorted(replayed) == sorted(recorded) == ['1', '2']
+    assert shop.asked == []
