@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .cassette import Cassette, Definition, Node, Raised, Run, ToolResult
     from .errors import ReplayError
     from .match import Diverged, Divergence
+    from .network import NetworkBlocked
     from .run_view import RunView
     from .session import Session, use_cassette
     from .veil import SecretLeft
@@ -20,6 +21,7 @@ __all__ = (
     'Definition',
     'Diverged',
     'Divergence',
+    'NetworkBlocked',
     'Node',
     'Raised',
     'ReplayError',
@@ -40,6 +42,7 @@ _HOMES = {
     'cassette': ('Cassette', 'Definition', 'Node', 'Raised', 'Run', 'ToolResult'),
     'errors': ('ReplayError',),
     'match': ('Diverged', 'Divergence'),
+    'network': ('NetworkBlocked',),
     'run_view': ('RunView',),
     'session': ('Session', 'use_cassette'),
     'veil': ('SecretLeft',),

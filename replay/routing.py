@@ -9,7 +9,7 @@ from typing import Protocol
 from .adapters import Conductor, RunConductor, Started, hosts
 from .verdicts import SessionAmbiguous
 
-__all__ = ('Routed', 'bind', 'bind_again', 'bound_session', 'listed')
+__all__ = ('Routed', 'bind', 'bind_again', 'bound_session', 'listed', 'session_here')
 
 
 class Routed(Conductor, Protocol):
@@ -32,6 +32,11 @@ _guarding: list[bool] = []
 def bound_session() -> Routed | None:
     """The session that is bound here."""
     return _bound.get()
+
+
+def session_here() -> Routed | None:
+    """The session that is bound here, else the only one that is open."""
+    return _bound.get() or (_open_sessions[0] if len(_open_sessions) == 1 else None)
 
 
 def bind(session: Routed) -> None:

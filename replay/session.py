@@ -30,6 +30,7 @@ from .redact import Redactor
 from .routing import Routed, bind, bind_again, bound_session, listed
 from .run_view import RunView
 from .session_end import judge, to_write
+from .session_network import network_blocked
 from .session_run import Ledger, SessionRun
 from .store import Store
 from .tape import Apart, Tape
@@ -90,6 +91,7 @@ class Session(Conductor):
             raise ReplayError('a session can be opened once', got=f'a session that is {self._state}')
         self._read()
         self._stack.enter_context(listed(self))
+        self._stack.enter_context(network_blocked(self, self._ledger, self._runs, path=self._path, test=self.test))
         self._state = 'open'
         return self
 

@@ -123,6 +123,10 @@ class Host(Protocol):
         """What a cassette that is written now notes: `on`, the date, and `by`, the library and its version."""
         ...
 
+    def running(self) -> tuple[str, str] | None:
+        """Name of the run and of its tool that is running in this context; None outside of tools."""
+        ...
+
     def watch(self, conductor: Conductor) -> AbstractContextManager[None]:
         """Ask `conductor` about each run that starts while no inner block asks, and do no more."""
         ...

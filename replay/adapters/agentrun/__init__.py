@@ -8,7 +8,7 @@ from agentrun._ambient import LiveSource, deterministic
 from agentrun._effects import install
 from replay.adapters._protocol import Conductor, Played
 from replay.adapters.agentrun._play import play
-from replay.adapters.agentrun._runs import SessionHandler
+from replay.adapters.agentrun._runs import SessionHandler, running_tool
 from replay.canon import JsonObject
 from replay.cassette import Run
 
@@ -25,6 +25,10 @@ class AgentrunHost:
         except PackageNotFoundError:  # a tree that is not installed
             by = 'agentrun'
         return {'on': LiveSource().now().date().isoformat(), 'by': by}
+
+    def running(self) -> tuple[str, str] | None:
+        """Name of the run and of its tool that is running in this context."""
+        return running_tool()
 
     @contextmanager
     def watch(self, conductor: Conductor) -> Generator[None]:

@@ -55,6 +55,12 @@ class _Within:
 _within: ContextVar[_Within | None] = ContextVar('replay_within', default=None)
 
 
+def running_tool() -> tuple[str, str] | None:
+    """Name of the run and of its tool that is running in this context; None outside of tools."""
+    within = _within.get()
+    return None if within is None else (within.run, within.tool)
+
+
 class SessionHandler:
     """Asks a conductor about each run that starts, and carries the run out as its tape says."""
 
