@@ -71,6 +71,8 @@ class Node:
     that a run without a prompt sends again, a response whose calls it goes on with."""
     definition: Definition | None = None
     """Of a `ModelRequestNode`: what the request carried. None if that is not known (imported histories)."""
+    stream: tuple[JsonObject, ...] | None = None
+    """Of a `ModelRequestNode`: what passed if the response was streamed, as `replay/streams.py` says."""
     counted: JsonObject | None = None
     """Of a `ModelRequestNode`: the usage that was counted before the request, if it was."""
     started: tuple[int, ...] | None = None

@@ -14,9 +14,7 @@ from .canon import Json, JsonObject, own
 from .cassette import Definition, Node, Raised, Run, ToolResult
 from .effects import Answered, Calls, Counted, Effect, Failed, Finish, Outcome, Request
 from .match import match_message, match_messages, merged
-
-TAKES_RESPONSE = ('CallToolsNode', 'SetFinalResult')
-"""Nodes that hold the response of the request before them."""
+from .streams import TAKES_RESPONSE
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,7 +6,6 @@ from typing import cast
 from .calls import arrivals, calls_of, following, places, results_of
 from .canon import Json, JsonObject, dumps, own
 from .cassette import Definition, Node, Raised, Run, ToolResult
-from .draft import TAKES_RESPONSE
 from .effects import Answered, Calls, Count, Counted, Effect, Ended, Failed, Finish, Outcome, Request
 from .match import (
     ABSENT,
@@ -18,6 +17,7 @@ from .match import (
     match_node,
     merged,
 )
+from .streams import response_to
 
 
 class Playback:
@@ -161,15 +161,6 @@ def _same_bytes(recorded: Sequence[JsonObject], live: Sequence[bytes]) -> bool:
 
 def _equal_bytes(recorded: JsonObject, live: bytes) -> bool:
     return dumps(recorded) == live
-
-
-def response_to(node: Node, later: Sequence[Node]) -> JsonObject | None:
-    """The answer to a node's request: the message of the next node, or kept here where no node took it up."""
-    if 'response' in node.facts:
-        return cast('JsonObject', node.facts['response'])
-    if node.then:
-        return node.then[0]
-    return later[0].message if later and later[0].kind in TAKES_RESPONSE and node.raised is None else None
 
 
 def _edited(messages: list[JsonObject], edit: JsonObject | None) -> list[JsonObject]:

@@ -3,13 +3,14 @@
 from replay import logical
 from replay.canon import Json, JsonObject
 from replay.cassette import NODE_KINDS, Cassette, Definition, Node, Raised, Run, ToolResult
-from replay.errors import CassetteTooNew, NotSupported
+from replay.errors import CassetteTooNew
 from replay.shapes import FULL, TABLES
 
 from ._definitions import FIELDS, read_book, read_definition, read_instructions
 from ._faults import Place
 from ._read_messages import MessageReader
 from ._state import MODEL_KEYS, Course
+from ._streams import read_streams
 from ._text import unpack_long
 from ._write import agent_of
 
@@ -52,7 +53,6 @@ def read_cassette(document: JsonObject, place: Place) -> Cassette:
         CassetteDamaged: If it holds what the format does not know.
         CassetteInconsistent: If its parts contradict each other.
         CassetteTooNew: If its messages have shapes that are not known.
-        NotSupported: If it holds streams.
     """
     place.object(document, 'cassette', CASSETTE_KEYS)
     wire = place.text(document.get('wire'), 'wire')
@@ -91,14 +91,6 @@ class _RunReader:
         self.name = place.run = place.text(packed.get('run'), 'run')
         self.agent = place.text(packed.get('agent', agent_of(self.name)), 'agent')
         self.facts = place.object(packed.get('facts', {}), 'facts')
-        if packed.get('streams') is not None:
-            raise NotSupported(
-                'streamed responses cannot be played by this version',
-                expected='no streams',
-                got='streams',
-                where=place.where('streams'),
-                next=('pip install --upgrade agentrun-replay',),
-            )
         self.course = Course(
             name=self.name,
             run_id=place.text(packed.get('run_id', logical.run_id(self.name)), 'run_id'),
@@ -136,7 +128,7 @@ class _RunReader:
             name=self.name,
             agent=self.agent,
             history=self.history,
-            nodes=tuple(nodes),
+            nodes=read_streams(nodes, self.packed.get('streams'), place),
             facts=self.facts,
             marks=tuple(place.text(mark, 'marks') for mark in marks),
         )

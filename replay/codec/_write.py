@@ -24,6 +24,7 @@ from ._state import (
     usual_finish,
     usual_provider,
 )
+from ._streams import pack_streams
 from ._text import pack_args, pack_long
 
 
@@ -106,6 +107,8 @@ class _RunWriter:
         packed['nodes'] = Broken(self._node(index, node) for index, node in enumerate(run.nodes))
         if any(self.provider):
             packed['provider'] = self.provider
+        if streams := pack_streams(run.nodes):
+            packed['streams'] = streams
         if self.times:
             packed['times'] = self.times
         if self.table and self.course.run_id != logical.run_id(run.name):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from replay import logical
 from replay.canon import Json, JsonObject
 from replay.cassette import Cassette, Definition, Node, Raised, Run, ToolResult
+from replay.streams import STATE
 
 NAME = 'trip_agent'
 USAGE: JsonObject = {
@@ -83,6 +84,45 @@ def response(*parts: JsonObject, at: int = 1, **other: Json) -> JsonObject:
         'metadata': None,
     }
     return message | other
+
+
+def opening(response: JsonObject, **other: Json) -> JsonObject:
+    """The state of a response when its stream opens, where that is the usual one."""
+    unknown: JsonObject = {'provider_details': None, 'provider_response_id': None, 'finish_reason': None}
+    known: JsonObject = {**response, **unknown, 'usage': USAGE}
+    return {key: known[key] for key in STATE} | other
+
+
+def begun(index: int, part: JsonObject, before: str | None = None) -> JsonObject:
+    return {'index': index, 'part': part, 'previous_part_kind': before, 'event_kind': 'part_start'}
+
+
+def more(index: int, content: Json, **other: Json) -> JsonObject:
+    delta: JsonObject = {'content_delta': content, 'provider_details': None, 'part_delta_kind': 'text'}
+    return {'index': index, 'delta': delta | other, 'event_kind': 'part_delta'}
+
+
+def more_thought(index: int, content: Json, **other: Json) -> JsonObject:
+    delta: JsonObject = {'content_delta': content, 'signature_delta': None, 'provider_name': None}
+    usual: JsonObject = {'provider_details': None, 'part_delta_kind': 'thinking'}
+    return {'index': index, 'delta': delta | usual | other, 'event_kind': 'part_delta'}
+
+
+def more_of_call(index: int, args: Json, call_id: str, **other: Json) -> JsonObject:
+    delta: JsonObject = {'tool_name_delta': None, 'args_delta': args, 'tool_call_id': call_id}
+    usual: JsonObject = {'provider_details': None, 'part_delta_kind': 'tool_call'}
+    return {'index': index, 'delta': delta | usual | other, 'event_kind': 'part_delta'}
+
+
+def ended(index: int, part: JsonObject, after: str | None = None) -> JsonObject:
+    return {'index': index, 'part': part, 'next_part_kind': after, 'event_kind': 'part_end'}
+
+
+def final(tool: str | None = None, call_id: str | None = None) -> JsonObject:
+    return {'tool_name': tool, 'tool_call_id': call_id, 'event_kind': 'final_result'}
+
+
+OVER: JsonObject = {'over': True}
 
 
 def cassette(*nodes: Node, **run: Any) -> Cassette:

@@ -10,7 +10,7 @@ from replay import canon, logical
 from replay.canon import JsonObject
 from replay.cassette import Cassette, Definition, Node, Raised, Run, ToolResult
 from replay.codec import Limits, dumps, loads, seal_of
-from replay.errors import CassetteDamaged, CassetteInconsistent, CassetteTooNew, NotRestorable, NotSupported
+from replay.errors import CassetteDamaged, CassetteInconsistent, CassetteTooNew, NotRestorable
 from replay.history import from_history, to_history
 from tests.helpers import CORPUS_ABSENT, corpus
 from tests.replay import messages as m
@@ -407,10 +407,45 @@ def test_shapes_that_are_not_known_are_of_a_newer_version():
     assert caught.value.expected == 'one of pydantic-ai 1.38, full'
 
 
-def test_streams_are_refused_by_name_and_their_absence_is_not():
-    assert loads(changed(TURN, '"run": "trip_agent"', '"run": "trip_agent", "streams": null')) == TURN
-    with pytest.raises(NotSupported, match='streamed responses cannot be played by this version'):
-        loads(changed(TURN, '"run": "trip_agent"', '"run": "trip_agent", "streams": [null]'))
+def streamed(answer: JsonObject) -> Cassette:
+    stream = (
+        m.opening(answer),
+        m.begun(0, {**m.text('Hello'), 'content': 'He'}),
+        m.more(0, 'llo'),
+        m.ended(0, m.text('Hello')),
+    )
+    nodes = (m.asked(m.request(m.user('Hi'))), m.answered(answer), m.asked(m.request(m.user('And?'))))
+    asked = replace(nodes[0], stream=(*stream, m.OVER))
+    return Cassette(runs=(Run(name='a', agent='a', nodes=(asked, *nodes[1:])),))
+
+
+def test_a_streamed_response_is_a_line_of_cuts_at_the_end_of_its_run():
+    cassette = streamed(m.response(m.text('Hello'), model_name='m'))
+    text = dumps(cassette)
+    assert '      "streams": [\n        [{"part": 0, "from": 2, "cuts": "3"}, "end"],\n        null\n      ]' in text
+    assert loads(text) == cassette
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'kind', 'headline'),
+    [
+        ('"cuts": "3"', '"cuts": "4"', CassetteDamaged, 'a stream cannot be read: a cut of 4 characters where 3 are'),
+        ('"cuts": "3"', '"cuts": "x"', CassetteDamaged, "a stream cannot be read: 'x' is no cut"),
+        ('"cuts": "3"', '"cuts": 3', CassetteDamaged, 'a stream cannot be read: an entry lacks what it needs'),
+        ('"part": 0', '"part": 1', CassetteDamaged, 'a stream cannot be read: an entry lacks what it needs'),
+        ('"part": 0', '"part": -1', CassetteDamaged, 'a stream cannot be read: '),
+        ('"from": 2', '"from": 9', CassetteDamaged, 'a stream cannot be read: part 0 cannot begin with 9 characters'),
+        (', "end"]', ', "final!"]', CassetteDamaged, "a stream cannot be read: 'final!' is no entry"),
+        (', "end"]', ', {"x": 1}]', CassetteDamaged, "a stream cannot be read: {'x': 1} is no entry"),
+        (',\n        null\n', '\n', CassetteInconsistent, 'fewer lines of streams than requests'),
+        ('        null\n', '        null, null\n', CassetteInconsistent, 'more lines of streams than requests'),
+        ('        null\n', '        {}\n', CassetteDamaged, ''),
+    ],
+)
+def test_lines_of_streams_that_tell_no_stream_are_refused(old: str, new: str, kind: Any, headline: str):
+    with pytest.raises(kind) as caught:
+        loads(changed(streamed(m.response(m.text('Hello'), model_name='m')), old, new))
+    assert caught.value.headline.startswith(headline)
 
 
 def test_an_error_says_what_to_type():

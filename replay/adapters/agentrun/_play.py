@@ -36,8 +36,8 @@ from replay.adapters.agentrun._wire import (
 from replay.calls import arrivals, calls_of, following, places, results_of
 from replay.canon import JsonObject
 from replay.cassette import Node, Raised, Run, ToolResult
-from replay.playback import response_to
 from replay.script import Script, instructions_of, script_of, verdict_on_call, verdict_on_text
+from replay.streams import response_to
 
 
 async def play(run: Run) -> Played:
