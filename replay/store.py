@@ -128,10 +128,24 @@ class Store:
             CassetteNotFound: If none is pending.
             StoreFailed: If the disk says no.
         """
-        waiting = self.path(name, pending=True)
-        with _disk('removed', waiting):
-            waiting.unlink()
-            _sync_folder(waiting.parent)
+        self.remove(name, pending=True)
+
+    def remove(self, name: str, *, pending: bool = False) -> None:
+        """Remove a cassette or a pending recording, and the folders that are empty then.
+
+        Raises:
+            CassetteNotFound: If there is none.
+            StoreFailed: If the disk says no.
+        """
+        path = self.path(name, pending=pending)
+        with _disk('removed', path):
+            path.unlink()
+            _sync_folder(path.parent)
+        with suppress(OSError):  # the first that is not empty
+            for folder in path.parents:
+                if folder == self.folder:
+                    break
+                folder.rmdir()
 
     def names(self) -> list[str]:
         """Names of all cassettes below the folder, sorted."""

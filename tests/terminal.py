@@ -21,8 +21,14 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, **fixed, **more}
 
 
-def in_terminal(*arguments: str, cwd: Path, **more: str) -> tuple[int, str]:
+def in_terminal(*arguments: str, cwd: Path, typed: str = '', **more: str) -> tuple[int, str]:
     """Run this Python with some arguments on a terminal.
+
+    Args:
+        arguments: What follows the name of Python.
+        cwd: Folder that it runs in.
+        typed: What somebody types, all at once and before it is asked for.
+        more: Variables of the environment.
 
     Returns:
         The exit code, and all that the terminal got.
@@ -33,6 +39,7 @@ def in_terminal(*arguments: str, cwd: Path, **more: str) -> tuple[int, str]:
         [sys.executable, *arguments], stdin=its, stdout=its, stderr=its, cwd=cwd, env=environment(**more)
     ) as child:
         os.close(its)
+        os.write(own, typed.encode())
         shown = bytearray()
         while True:
             try:

@@ -20,8 +20,9 @@ from replay.redact import Redactor
 from replay.store import read_bytes
 from replay.veil import Leak, leaks_of
 
-from ._files import DEFAULT_FOLDER, cassettes_in, shown_path
+from ._files import cassettes_in, shown_path
 from ._out import progress, say, say_json
+from ._project import dir_option
 
 __all__ = ('check_command',)
 
@@ -45,17 +46,18 @@ VALUE_LIMIT = 300
 
 @click.command('check')
 @click.argument('paths', nargs=-1, type=click.Path(path_type=Path), metavar='[PATH ...]')
+@dir_option
 @click.option('--json', 'as_json', is_flag=True, help='One object instead of lines.')
 @click.pass_context
-def check_command(ctx: click.Context, *, paths: tuple[Path, ...], as_json: bool) -> None:
-    """Check cassettes, or all cassettes below folders; without PATH those below cassettes/.
+def check_command(ctx: click.Context, *, paths: tuple[Path, ...], folder: Path, as_json: bool) -> None:
+    """Check cassettes, or all cassettes below folders; without PATH all there are.
 
     Each is read strictly, its seal and its text are compared with what would be written, and each of its runs is played
     by the core with a stand-in agent, without any code of yours: the same messages, byte for byte, and the same nodes
     have to come out. None may hold a secret: a key of a known format, the text of a field such as password, or the
     value that an environment variable such as OPENAI_API_KEY has now.
     """
-    found = cassettes_in(paths, Path(DEFAULT_FOLDER))
+    found = cassettes_in(paths, folder)
     results: list[_Result] = []
     with progress('checking') as steps:
         steps.expect(len(found))

@@ -14,8 +14,9 @@ from replay.printable import printable
 from replay.store import read_cassette
 
 from . import _git
-from ._files import DEFAULT_FOLDER, shown_path
+from ._files import shown_path
 from ._out import say, say_json
+from ._project import dir_option
 
 __all__ = ('diff_command', 'say_diff')
 
@@ -27,15 +28,16 @@ _COLOURS = {'+': 'green', '-': 'red', '~': 'yellow', '#': 'cyan'}
 @click.option('--base', metavar='REV', help='Compare the working tree with this git revision.')
 @click.option('--format', 'form', type=click.Choice(['text', 'markdown', 'json']), default='text', show_default=True)
 @click.option('--json', 'form', flag_value='json', help='The same as --format json.')
+@dir_option
 @click.pass_context
-def diff_command(ctx: click.Context, paths: tuple[Path, ...], base: str | None, form: str) -> None:
+def diff_command(ctx: click.Context, *, paths: tuple[Path, ...], base: str | None, form: str, folder: Path) -> None:
     """Compare cassettes A and B, or with --base each changed cassette below PATHs with what it was.
 
     Times, ids, usage and provider details are no difference. Exit code 1 if anything else differs.
     """
     if base is None and len(paths) != 2:
         raise click.UsageError('two cassettes to compare, or --base REV to compare with a revision')
-    diffs = [_two(*paths)] if base is None else _with_base(base, paths)
+    diffs = [_two(*paths)] if base is None else _with_base(base, paths or (folder,))
     _say(diffs, form)
     ctx.exit(any(diff.differs for diff in diffs))
 
@@ -52,9 +54,8 @@ def _two(old: Path, new: Path) -> CassetteDiff:
 
 def _with_base(base: str, paths: tuple[Path, ...]) -> list[CassetteDiff]:
     commit = _git.resolve(base)
-    where = paths or (Path(DEFAULT_FOLDER),)
-    changed = _git.changed_files(commit, where)
-    missing = [path for path in where if not path.exists() and not any(_below(file.path, path) for file in changed)]
+    changed = _git.changed_files(commit, paths)
+    missing = [path for path in paths if not path.exists() and not any(_below(file.path, path) for file in changed)]
     if missing:
         raise CassetteNotFound(
             f'nothing at {shown_path(missing[0])}',

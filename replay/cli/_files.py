@@ -9,8 +9,9 @@ from replay.names import PENDING, SUFFIX
 from replay.printable import printable
 from replay.store import Store, read_bytes, write_bytes
 
+from ._project import DEFAULT_FOLDER
+
 __all__ = (
-    'DEFAULT_FOLDER',
     'Found',
     'cassettes_in',
     'pending_in',
@@ -19,8 +20,6 @@ __all__ = (
     'split_path',
     'write_new',
 )
-
-DEFAULT_FOLDER = 'cassettes'
 
 Found = tuple[Store, str]
 """A cassette: its store, and its name there."""

@@ -14,7 +14,7 @@ from replay.printable import printable_lines
 
 from ._recording import MARK
 
-__all__ = ('Collected', 'Event', 'Finished', 'Started', 'run_tests')
+__all__ = ('Collected', 'Event', 'Finished', 'Listed', 'Started', 'collect_tests', 'run_tests')
 
 _STOPPED = {
     2: 'was interrupted',
@@ -44,6 +44,15 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """The tests that there are, if they are only collected."""
+
+    ids: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    """Files and folders that were skipped as a whole, so that their tests are not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """One test is over."""
 
@@ -56,16 +65,27 @@ class Finished:
     """What the plugin says about its cassette; empty if it ran without one."""
 
 
-Event: TypeAlias = Started | Collected | Finished
+Event: TypeAlias = Started | Collected | Listed | Finished
 """What is told while tests run, in the order of the classes."""
 
 
-def run_tests(tests: Sequence[str], *options: str) -> Generator[Event]:
+def collect_tests(files: Sequence[str]) -> Listed:
+    """Ask pytest which tests there are in some files; those that are left out by a marker or name are told too.
+
+    Raises:
+        ReplayError: If one of the files cannot be collected.
+    """
+    events = list(run_tests(files, '--collect-only', codes=frozenset({0, 5})))  # to its end, which tells of errors
+    return next((event for event in events if isinstance(event, Listed)), Listed())
+
+
+def run_tests(tests: Sequence[str], *options: str, codes: frozenset[int] = frozenset({0, 1})) -> Generator[Event]:
     """Run tests, and yield what becomes of them as it happens.
 
     Args:
         tests: Test ids, files or folders.
         options: Further arguments for pytest.
+        codes: Exit codes of pytest that are results.
 
     Yields:
         A `Started`, a `Collected`, then a `Finished` for each test.
@@ -93,7 +113,7 @@ def run_tests(tests: Sequence[str], *options: str) -> Generator[Event]:
             if mark:
                 started = True
                 yield _message(message)
-    if process.returncode not in {0, 1} or not started:
+    if process.returncode not in codes or not started:
         raise _stopped(process.returncode, said, tests)
 
 
@@ -101,6 +121,8 @@ def _message(text: str) -> Event:
     told = cast('dict[str, Any]', literal_eval(text))
     if 'dir' in told:
         return Started(dir=Path(told['dir']))
+    if 'ids' in told:
+        return Listed(ids=tuple(told['ids']), skipped=tuple(told['skipped']))
     if 'tests' in told:
         return Collected(tests=told['tests'])
     return Finished(test=told['test'], passed=told['outcome'] == 'passed', error=told['error'], note=told['note'] or {})

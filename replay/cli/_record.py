@@ -24,8 +24,9 @@ from replay.printable import printable
 from replay.store import Store, read_cassette
 
 from ._diff import say_diff
-from ._files import DEFAULT_FOLDER, cassettes_in, shown_path
+from ._files import cassettes_in, shown_path
 from ._out import progress, say, say_json
+from ._project import dir_option, project
 from ._pytest import Collected, Event, Finished, Started, run_tests
 
 __all__ = ('record_command',)
@@ -33,14 +34,7 @@ __all__ = ('record_command',)
 
 @click.command('record')
 @click.argument('targets', nargs=-1, metavar='[CASSETTE | TEST ...]')
-@click.option(
-    '--dir',
-    'folder',
-    type=click.Path(path_type=Path),
-    default=DEFAULT_FOLDER,
-    show_default=True,
-    help='Where all cassettes are that are recorded if none is named.',
-)
+@dir_option
 @click.option('--record-in-ci', is_flag=True, help='Record although this is CI.')
 @click.option('--json', 'as_json', is_flag=True, help='One object at the end instead of lines.')
 @click.pass_context
@@ -77,7 +71,8 @@ def _tests_of(targets: Sequence[str], folder: Path) -> list[str]:
     if targets:
         return list(dict.fromkeys(_owner(Path(target)) if _is_cassette(target) else target for target in targets))
     found = [read_cassette(path) for path in cassettes_in((), folder)]
-    tests = list(dict.fromkeys(cassette.test for cassette in found if cassette.test))
+    here = project().here
+    tests = list(dict.fromkeys(here(cassette.test) for cassette in found if cassette.test))
     if not tests:
         raise ReplayError(
             'no test owns a cassette here',
@@ -102,7 +97,7 @@ def _owner(path: Path) -> str:
             where=Where(cassette=shown_path(path)),
             next=('replay run MODULE:AGENT PROMPT --cassette FILE --record rewrite',),
         )
-    return test
+    return project().here(test)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,7 +131,7 @@ class _Recording:
 
     scratch: Path
     """Folder that pytest records to, and replays from."""
-    accepted: Path = Path(DEFAULT_FOLDER)
+    accepted: Path = Path()
     """Folder of the accepted cassettes, as pytest's settings have it."""
     offers: dict[str, _Offer] = field(default_factory=dict[str, _Offer])
     """By name within the folder of cassettes."""
@@ -161,7 +156,7 @@ class _Recording:
     def replay(self) -> None:
         """Play each recording once, without a model, and note which do not hold."""
         self.offers = dict(sorted(self.offers.items()))
-        tests = [offer.test for offer in self.offers.values() if offer.test]
+        tests = [project().here(offer.test) for offer in self.offers.values() if offer.test]
         for event in self._watched('replaying', tests, '--replay-record=none', '--replay-pending') if tests else ():
             if isinstance(event, Finished) and not event.passed:
                 self._mark(event)
@@ -182,7 +177,7 @@ class _Recording:
             say(f'no run    {printable(test)}')
         say(self._summary())
         if any(offer.kept for offer in self.offers.values()):
-            where = '' if self.accepted == Path(DEFAULT_FOLDER).absolute() else f' --dir {shown_path(self.accepted)}'
+            where = '' if self.accepted == project().folder.absolute() else f' --dir {shown_path(self.accepted)}'
             say(f'next      replay accept{where}    to keep what was recorded')
             say(f'          replay reject{where}    to throw it away')
 

@@ -4,6 +4,7 @@ Each message is one line behind a mark that no test prints, written where pytest
 platform and with workers: a literal of Python in ASCII, which any terminal's encoding and any text survive.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -23,8 +24,23 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Say how many tests there are."""
-    _tell(session.config, {'tests': len(session.items)})
+    """Say how many tests there are; all of them by name, if they are only collected."""
+    if session.config.option.collectonly:
+        items = [*session.items, *_DESELECTED]
+        _tell(session.config, {'ids': [item.nodeid for item in items], 'skipped': list(_SKIPPED)})
+    else:
+        _tell(session.config, {'tests': len(session.items)})
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Remember tests that exist and are left out."""
+    _DESELECTED.extend(items)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Remember what was skipped as a whole, so that nobody knows its tests."""
+    if report.skipped:
+        _SKIPPED.append(report.nodeid)
 
 
 @pytest.hookimpl(trylast=True)
@@ -43,6 +59,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 _CONFIG: list[pytest.Config] = []
+_DESELECTED: list[pytest.Item] = []
+_SKIPPED: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -41,8 +41,8 @@ def test_wrong_usage_ends_in_code_2(arguments: list[str]) -> None:
     assert result.stderr.startswith('Usage: replay')
 
 
-@pytest.mark.parametrize('name', ['review', 'rebind', 'seal', 'move', 'drift', 'list', 'view', 'export', 'prune'])
-def test_a_command_that_does_not_exist_yet_is_unknown(name: str) -> None:
+@pytest.mark.parametrize('name', ['nope', 'Show', 'sho'])
+def test_a_command_that_does_not_exist_is_unknown(name: str) -> None:
     assert f"No such command '{name}'" in CliRunner().invoke(replay, [name]).stderr
 
 

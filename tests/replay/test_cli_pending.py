@@ -1,9 +1,10 @@
-"""`replay accept` and `replay reject`."""
+"""`replay pending`, `replay accept` and `replay reject`."""
 
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from pydantic_core import from_json
 
 from replay.cli._group import replay
 from replay.store import Store
@@ -11,6 +12,9 @@ from tests.wide import asks, cassette, run, user
 
 OLD = cassette(run(asks(user('old'))))
 NEW = cassette(run(asks(user('new'))))
+
+
+DAMAGE = 'damaged: the cassette cannot be read: the text stops in the middle at line 1 column 9'
 
 
 @pytest.fixture(autouse=True)
@@ -107,3 +111,41 @@ def test_a_damaged_recording_is_not_accepted_nor_any_other(store: Store) -> None
     assert 'tests/b.json.new' in result.stderr
     assert len(store.pending()) == 3
     assert store.read('tests/a').runs == OLD.runs
+
+
+def test_what_waits_is_listed_with_what_it_changes(store: Store) -> None:
+    store.path('tests/b', pending=True).write_bytes(b'{"format"')
+    result = invoke('pending')
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        'cassettes/other/c.json   new: 1 run',
+        'cassettes/tests/a.json   run trip_agent: 1 changed of 3 nodes, first 1 ModelRequestNode',
+        f'cassettes/tests/b.json   {DAMAGE}',
+        '3 pending   next: replay review, or replay accept NAME, replay reject NAME',
+    ]
+
+
+def test_what_waits_is_listed_for_machines() -> None:
+    told = from_json(invoke('pending', '--json', 'tests/a').stdout)
+    assert told['pending'] == [
+        {
+            'cassette': 'cassettes/tests/a.json',
+            'change': 'run trip_agent: 1 changed of 3 nodes, first 1 ModelRequestNode',
+        }
+    ]
+
+
+def test_runs_that_came_and_went_are_named_in_the_list(store: Store) -> None:
+    both = cassette(run(asks(user('old'))), run(asks(user('more')), name='helper'))
+    store.write('tests/a', both, pending=True)
+    assert invoke('pending', 'tests/a').stdout.splitlines()[0] == 'cassettes/tests/a.json   run helper added'
+
+
+def test_nothing_waits() -> None:
+    invoke('reject')
+    assert invoke('pending').stdout == 'nothing is pending below cassettes\n'
+
+
+def test_a_damaged_cassette_is_no_reason_to_refuse_its_successor(store: Store) -> None:
+    store.path('tests/a').write_bytes(b'')
+    assert invoke('pending', 'tests/a').stdout.splitlines()[0] == 'cassettes/tests/a.json   new: 1 run'

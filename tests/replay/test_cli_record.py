@@ -117,8 +117,8 @@ def test_a_new_recording_is_offered_and_an_equal_one_is_not(store: Store) -> Non
     assert result.stdout.endswith(
         'no run    test_app.py::test_alone\n'
         '2 recorded: 0 changed, 1 new, 1 unchanged, 0 fails\n'
-        'next      replay accept --dir tapes    to keep what was recorded\n'
-        '          replay reject --dir tapes    to throw it away\n'
+        'next      replay accept    to keep what was recorded\n'
+        '          replay reject    to throw it away\n'
     )
     assert store.names() == ['test_app/test_looks.json']
     assert store.pending() == ['test_app/test_looks_twice.json']
