@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .cassette import Cassette, Definition, Node, Raised, Run, ToolResult
-    from .errors import ReplayError
+    from .errors import ReplayError, ReplayWarning
     from .match import Diverged, Divergence
     from .network import NetworkBlocked
     from .run_view import RunView
     from .session import Session, use_cassette
     from .veil import SecretLeft
-    from .verdicts import RunLacking, RunUnfinished, SessionAmbiguous, SessionClosed, Unplayed
+    from .verdicts import NotRebound, RunLacking, RunUnfinished, SessionAmbiguous, SessionClosed, Unplayed
 
 __all__ = (
     'Cassette',
@@ -23,8 +23,10 @@ __all__ = (
     'Divergence',
     'NetworkBlocked',
     'Node',
+    'NotRebound',
     'Raised',
     'ReplayError',
+    'ReplayWarning',
     'Run',
     'RunLacking',
     'RunUnfinished',
@@ -40,13 +42,13 @@ __all__ = (
 
 _HOMES = {
     'cassette': ('Cassette', 'Definition', 'Node', 'Raised', 'Run', 'ToolResult'),
-    'errors': ('ReplayError',),
+    'errors': ('ReplayError', 'ReplayWarning'),
     'match': ('Diverged', 'Divergence'),
     'network': ('NetworkBlocked',),
     'run_view': ('RunView',),
     'session': ('Session', 'use_cassette'),
     'veil': ('SecretLeft',),
-    'verdicts': ('RunLacking', 'RunUnfinished', 'SessionAmbiguous', 'SessionClosed', 'Unplayed'),
+    'verdicts': ('NotRebound', 'RunLacking', 'RunUnfinished', 'SessionAmbiguous', 'SessionClosed', 'Unplayed'),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

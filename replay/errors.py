@@ -18,6 +18,7 @@ __all__ = (
     'NotRestorable',
     'NotSupported',
     'ReplayError',
+    'ReplayWarning',
     'StoreFailed',
     'Where',
     'rows_text',
@@ -53,6 +54,9 @@ class ReplayError(Exception):
         next: Commands or steps that help, in order of likelihood.
     """
 
+    block: tuple[str, ...] = ()
+    """Lines of the text that stand as they are, above `next`."""
+
     def __init__(
         self,
         headline: str,
@@ -84,10 +88,19 @@ class ReplayError(Exception):
 
     def render(self) -> str:
         """The whole text: the headline, then one row for each fact that is known. No newline at the end."""
-        return '\n'.join([f'replay: {self.headline}', *rows_text(self.rows())])
+        rows = self.rows()
+        last = rows[-1:] if rows and rows[-1][0] == 'next' else []
+        block = [f'   {line}'.rstrip() for line in self.block]
+        return '\n'.join(
+            [f'replay: {self.headline}', *rows_text(rows[: len(rows) - len(last)]), *block, *rows_text(last)]
+        )
 
     def __str__(self) -> str:
         return self.render()
+
+
+class ReplayWarning(UserWarning):
+    """Something that a person should look at, and that options do not let fail."""
 
 
 class CassetteNotFound(ReplayError):

@@ -32,6 +32,27 @@ Cause: TypeAlias = Literal[
 """What kind of change a divergence stands for. The same cause in many tests is one finding."""
 
 
+Field: TypeAlias = Literal['instructions', 'messages', 'settings', 'tools', 'output']
+"""What of a request is compared; built-in tools are `tools`."""
+
+FIELDS: tuple[Field, ...] = ('instructions', 'messages', 'settings', 'tools', 'output')
+
+FIELD_OF: Mapping[Cause, Field] = {
+    'instructions': 'instructions',
+    'system prompt': 'messages',
+    'user prompt': 'messages',
+    'tool result': 'messages',
+    'history': 'messages',
+    'response': 'messages',
+    'tool set': 'tools',
+    'tool schema': 'tools',
+    'builtin tools': 'tools',
+    'output': 'output',
+    'settings': 'settings',
+}
+"""The field that a change is one of; an error, or another order of nodes, is always compared."""
+
+
 class _Absent(str):
     """A text that equals no text of a message: types count in a comparison."""
 
@@ -160,17 +181,21 @@ def match_definition(recorded: Definition, live: Definition) -> Difference | Non
     Returns:
         The first difference in that order, or None if they match.
     """
+    return next(definition_differences(recorded, live), None)
+
+
+def definition_differences(recorded: Definition, live: Definition) -> Iterator[Difference]:
+    """Find the first difference of each of these, in that order."""
     if recorded is live:
-        return None
+        return
     if list(recorded.tools) != list(live.tools):
-        return Difference(cause='tool set', field='tools', recorded=list(recorded.tools), live=list(live.tools))
+        yield Difference(cause='tool set', field='tools', recorded=list(recorded.tools), live=list(live.tools))
     for cause, name in _DEFINITION_FIELDS:
         old, new = cast('tuple[Json, Json]', (getattr(recorded, name), getattr(live, name)))
         found = first_difference(_listed(old), _listed(new), name)
         if found is not None:
             field, was, now = found
-            return Difference(cause=cause, field=field, recorded=was, live=now)
-    return None
+            yield Difference(cause=cause, field=field, recorded=was, live=now)
 
 
 _DEFINITION_FIELDS: tuple[tuple[Cause, str], ...] = (

@@ -10,23 +10,20 @@ from datetime import timedelta
 from typing import Any, Literal, TypeAlias, TypedDict, cast
 
 from .errors import ReplayError
+from .match import FIELDS, Field
 from .modes import MODES, OFFERED, Mode
 from .redact import Redactor, UserRule
 
-__all__ = ('FIELDS', 'Field', 'Options', 'Tools', 'Verdict', 'Wishes', 'choice')
+__all__ = ('Options', 'Tools', 'Verdict', 'Wishes', 'choice')
 
 Tools: TypeAlias = Literal['replay', 'live', 'verify']
 """What becomes of a tool call in a replay: its recorded result, executed, or executed and compared."""
-
-Field: TypeAlias = Literal['instructions', 'messages', 'settings', 'tools', 'output']
-"""What of a request is compared; built-in tools are `tools`."""
 
 Verdict: TypeAlias = Literal['ignore', 'warn', 'fail']
 """How much something counts that was found."""
 
 Network: TypeAlias = Literal['block', 'allow']
 
-FIELDS: tuple[Field, ...] = ('instructions', 'messages', 'settings', 'tools', 'output')
 _TOOLS: tuple[Tools, ...] = ('replay', 'live', 'verify')
 _VERDICTS: tuple[Verdict, ...] = ('ignore', 'warn', 'fail')
 _NETWORK: tuple[Network, ...] = ('block', 'allow')

@@ -1,6 +1,6 @@
 """A recorded run while it is being replayed: what is compared with it, and the outcomes that it gives."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
 from .calls import arrivals, calls_of, following, places, results_of
@@ -9,10 +9,12 @@ from .cassette import Definition, Node, Raised, Run, ToolResult
 from .effects import Answered, Calls, Count, Counted, Effect, Ended, Failed, Finish, Outcome, Request
 from .match import (
     ABSENT,
+    FIELD_OF,
+    FIELDS,
     Difference,
+    Field,
+    definition_differences,
     first_difference,
-    match_definition,
-    match_message,
     match_messages,
     match_node,
     merged,
@@ -25,10 +27,14 @@ class Playback:
 
     Args:
         recorded: The recording.
+        fields: What of a request is compared.
     """
 
-    def __init__(self, recorded: Run) -> None:
+    def __init__(self, recorded: Run, *, fields: Sequence[Field] = FIELDS) -> None:
         self.recorded = recorded
+        self.left_out: list[Difference] = []
+        """What differs in fields that are not compared."""
+        self._fields = fields
         self.at = -1
         self._sent: list[JsonObject] = []  # what the model was sent last, as recorded
         self._fresh: list[JsonObject] = list(recorded.history)  # came since then
@@ -43,7 +49,7 @@ class Playback:
         """A node is about to run: is it the recorded one?"""
         self.at += 1
         recorded = self.recorded.nodes[self.at] if self.at < len(self.recorded.nodes) else None
-        return match_node(recorded, kind, facts)
+        return self._counted(match_node(recorded, kind, facts))
 
     def compare(self, effect: Effect) -> Difference | None:
         """The node that runs is about to do something: what differs from the recording, if anything does."""
@@ -72,7 +78,7 @@ class Playback:
         Returns:
             Index of the node at which they differ first, and what differs; None if they are equal.
         """
-        return _difference_at_end(self.recorded, finish)
+        return _difference_at_end(self.recorded, finish, self._matched_in_whole, self._counted)
 
     def _played(self, effect: Calls, node: Node) -> Ended:
         """The recorded batch in the indexes of the live one."""
@@ -103,7 +109,8 @@ class Playback:
             return found
         if node.definition is self._matched[0] and effect.definition is self._matched[1]:
             return found
-        changed = match_definition(node.definition, effect.definition)
+        differences = definition_differences(node.definition, effect.definition)
+        changed = next((one for one in differences if self._counted(one)), None)
         if changed is None:
             self._matched = (node.definition, effect.definition)
         # Instructions stand in message and definition; the definition says best what happened.
@@ -119,10 +126,34 @@ class Playback:
         if edit is None and effect.appended and self._sent:
             first = len(self._sent)
             self._sent.extend(fresh)
-            return match_messages(fresh, live, first=first)
+            return self._match(fresh, live, first)
         live = merged([*self._sent, *live] if effect.appended else live)
         self._sent = _edited(merged([*self._sent, *fresh]), edit)
-        return match_messages(self._sent, live)
+        return self._match(self._sent, live)
+
+    def _match(self, recorded: Sequence[JsonObject], live: Sequence[JsonObject], first: int = 0) -> Difference | None:
+        """Compare messages in the fields that are compared."""
+        found = self._counted(difference := match_messages(recorded, live, first=first))
+        if found is None and difference is not None and difference.cause == 'instructions':  # and what else?
+            return self._counted(match_messages(_uninstructed(recorded), _uninstructed(live), first=first))
+        return found
+
+    def _matched_in_whole(self, recorded: JsonObject, live: JsonObject, strict: bool) -> Difference | None:
+        """Compare a message of the run, times and ids too if it is new."""
+        found = self._match([recorded], [live])
+        if found is not None or not strict:
+            return found
+        if 'instructions' not in self._fields:
+            (recorded,), (live,) = _uninstructed([recorded]), _uninstructed([live])
+        place = first_difference(recorded, live)
+        return place and self._counted(Difference(cause='history', field=place[0], recorded=place[1], live=place[2]))
+
+    def _counted(self, difference: Difference | None) -> Difference | None:
+        """The difference, if its field is compared; if not it is kept for the report."""
+        if difference is None or FIELD_OF.get(difference.cause) in {None, *self._fields}:
+            return difference
+        self.left_out.append(difference)
+        return None
 
 
 def all_messages(run: Run) -> list[JsonObject]:
@@ -151,6 +182,10 @@ def counted_runs(runs: Sequence[Run], parent: str, call: int | None = None) -> I
             yield from counted_runs(runs, run.name)
 
 
+def _uninstructed(messages: Sequence[JsonObject]) -> list[JsonObject]:
+    return [{key: value for key, value in message.items() if key != 'instructions'} for message in messages]
+
+
 def _parsed(messages: Sequence[bytes]) -> list[JsonObject]:
     return [cast('JsonObject', own(message)) for message in messages]
 
@@ -170,7 +205,12 @@ def _edited(messages: list[JsonObject], edit: JsonObject | None) -> list[JsonObj
     return [*messages[:at], *cast('list[JsonObject]', edit['insert']), *messages[at + drop :]]
 
 
-def _difference_at_end(recorded: Run, finish: Finish) -> tuple[int, Difference] | None:
+def _difference_at_end(
+    recorded: Run,
+    finish: Finish,
+    match: Callable[[JsonObject, JsonObject, bool], Difference | None],
+    counted: Callable[[Difference | None], Difference | None],
+) -> tuple[int, Difference] | None:
     last = len(recorded.nodes) - 1
     old, new = (recorded.nodes[-1].raised if recorded.nodes else None), finish.raised
     if (old and old.type) != (new and new.type):
@@ -187,17 +227,12 @@ def _difference_at_end(recorded: Run, finish: Finish) -> tuple[int, Difference] 
             recorded=f'{len(expected) - begin} of {len(expected)} messages',
             live=f'{len(live) - finish.new_from} of {len(live)} messages',
         )
-        return last, changed
+        return (last, changed) if counted(changed) else None
     for index, (was, now) in enumerate(zip(expected, live, strict=True)):
-        found = match_message(was, now) or (_strictly(was, now) if index >= begin else None)
+        found = match(was, now, index >= begin)
         if found is not None:
             return node_of_message(recorded, index), found
     return None
-
-
-def _strictly(recorded: JsonObject, live: JsonObject) -> Difference | None:
-    found = first_difference(recorded, live)
-    return found and Difference(cause='history', field=found[0], recorded=found[1], live=found[2])
 
 
 def _named(raised: Raised | None) -> Json:

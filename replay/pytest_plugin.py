@@ -249,6 +249,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     own = item.stash.get(_OWN, None)
     with nullcontext() if own is None else own.inside():
         try:
+            if own is not None:
+                own.begin()
             yield
         except BaseException as error:
             _judge(item, error)

@@ -98,12 +98,15 @@ class OwnSession:
         self._judged = False
 
     def open(self) -> None:
-        """Open the session; a cassette that cannot be read fails the test before any of it runs."""
+        """Open the session. With a cassette that cannot be read it refuses all runs, until `begin` fails the test."""
         try:
             self.session.open()
         except ReplayError as error:
+            self.session.refuse(error)
             self._found(error)
-            self._judged = True
+
+    def begin(self) -> None:
+        """Fail the test before any of it runs, if its cassette cannot be read."""
         if self.problem is not None:
             self.fail()
 
@@ -157,6 +160,7 @@ class OwnSession:
             problems = [problem for problem in problems if not isinstance(problem, Unplayed | RunUnfinished)]
         if problems or self.session.runs:
             self._found(problems[0] if problems else None, failed=error is not None)
+        self.session.warn()
 
     def fail(self) -> NoReturn:
         """Fail the test with the problem that was found."""
@@ -168,6 +172,8 @@ class OwnSession:
         session, root = self.session, self._item.config.rootpath
         recorded = session.has_recorded
         state: State = 'recorded' if recorded else 'played'
+        if session.unplayed:
+            state = 'unplayed'
         if problem is not None:
             _tell_below(root, problem)
             state = _state_after(problem)
@@ -184,6 +190,8 @@ class OwnSession:
             live_requests=session.live_requests,
             tokens=sum(map(_tokens, session.recorded_runs)),
             runs=len(session.recorded_runs),
+            rebound=session.rebound,
+            left_out=session.left_out,
             problem=None if problem is None else self._shown(problem),
         )
 
@@ -289,6 +297,7 @@ def _tell_below(root: Path, error: ReplayError) -> None:
     error.expected = error.expected and _below(root, error.expected)
     error.where = replace(error.where, cassette=error.where.cassette and _below(root, error.where.cassette))
     error.next = tuple(_below(root, step) for step in error.next)
+    error.details = tuple((label, _below(root, value)) for label, value in error.details)
 
 
 def _below(root: Path, text: str) -> str:

@@ -53,6 +53,8 @@ class Problem:
     where: str = ''
     next: tuple[str, ...] = ()
     cause: str = ''
+    block: tuple[str, ...] = ()
+    """Lines that stand as they are."""
 
     @classmethod
     def of(cls, error: ReplayError) -> 'Problem':
@@ -67,17 +69,20 @@ class Problem:
             readings = (error.expected, error.got)
         apart = ('where', 'next', 'expected', 'got') if readings else ('where', 'next')
         cassette = error.where.cassette
-        told = readings is not None or cassette is None or cassette in (error.expected or '')
+        rows = error.rows()
+        shown = readings is not None or 'cassette' in dict(rows)
+        told = shown or cassette is None or cassette in (error.expected or '')
         return cls(
             headline=error.headline,
             readings=readings,
             facts=(
                 *(() if told else (('cassette', str(cassette)),)),
-                *((label, value) for label, value in error.rows() if label not in apart),
+                *((label, value) for label, value in rows if label not in apart),
             ),
             where=str(replace(error.where, cassette=None)),
             next=error.next,
             cause='\n'.join([error.headline, *(readings or ())]),
+            block=error.block,
         )
 
 
@@ -97,6 +102,10 @@ class Note:
     """How many tokens its recording took, as recorded."""
     runs: int = 0
     """How many runs its recording has."""
+    rebound: int = 0
+    """How many runs had answers that were recorded for other requests."""
+    left_out: tuple[str, ...] = ()
+    """Fields that are not compared and in which its runs differ from their recordings."""
     problem: Problem | None = None
 
     def to_data(self) -> dict[str, Any]:
@@ -151,6 +160,7 @@ def cause_lines(number: int, notes: Sequence[Note], *, sole: bool = True, verbos
     return [
         f'{title} {_count(len(notes), "test")}, {_count(cassettes, "cassette")}',
         *(f'     {line}' for line in _facts(problem)),
+        *(f'   {printable(line)}' for line in problem.block),
         f'   where  {"  ".join(places)}',
         *_labelled('also', _others(notes, verbose=verbose)),
         *_labelled('next', [printable(step) for step in _steps(problem, notes, sole=sole)]),
@@ -169,7 +179,16 @@ def summary_line(notes: Sequence[Note], *, mode: str) -> str:
     named: list[State] = [*_ALWAYS, *(state for state in _RANK if state not in _ALWAYS and counts[state])]
     live = sum(note.live_requests for note in notes)
     parts = [*(f'{counts[state]} {state}' for state in named), _count(live, 'live request')]
+    parts += _also(notes)
     return f'replay: {mode} mode, {_count(len(states), "cassette")}: {", ".join(parts)}'
+
+
+def _also(notes: Sequence[Note]) -> list[str]:
+    """What a summary says only if there is any of it."""
+    rebound = sum({note.cassette: note.rebound for note in notes}.values())
+    apart = Counter(field for field, _ in {(field, note.cassette) for note in notes for field in note.left_out})
+    differ = [f'{count} with other {field} (not compared)' for field, count in sorted(apart.items())]
+    return [*([_count(rebound, 'rebound run')] if rebound else []), *differ]
 
 
 def _count(number: int, noun: str) -> str:

@@ -9,6 +9,7 @@ Whatever a session finds wrong is kept in `problems`, whoever catches the error 
 """
 
 import os
+import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -22,7 +23,8 @@ from typing import Any, Self, TypeVar, Unpack, cast
 from .adapters import Conductor, RunConductor, Started, hosts
 from .canon import Json, JsonObject
 from .cassette import Cassette, Node, Run
-from .errors import ReplayError
+from .errors import ReplayError, ReplayWarning
+from .match import FIELD_OF, FIELDS, Field
 from .modes import MODES, Action, Found, Mode
 from .options import Options, Wishes
 from .places import Places
@@ -33,7 +35,7 @@ from .session_end import judge, to_write
 from .session_network import network_blocked
 from .session_run import Ledger, SessionRun
 from .store import Store
-from .tape import Apart, Tape
+from .tape import REBOUND, Apart, Tape
 from .veil import Veil, veiled_run
 from .verdicts import Texts
 
@@ -95,6 +97,16 @@ class Session(Conductor):
         self._state = 'open'
         return self
 
+    def refuse(self, error: ReplayError) -> None:
+        """Be open for runs in order to refuse them, because the cassette cannot be read.
+
+        Args:
+            error: What is wrong with it. Each run is stopped with it, and it is a problem of the session.
+        """
+        self._ledger.refusal = self._ledger.noted(error)
+        self._stack.enter_context(listed(self))
+        self._state = 'open'
+
     def close(self, *, ok: bool = True) -> list[ReplayError]:
         """Close the session: judge what was played, write what was recorded. Runs are refused from now on.
 
@@ -133,6 +145,12 @@ class Session(Conductor):
         bind(self)
         return self
 
+    def warn(self) -> None:
+        """Warn of what is worth it. With warnings as errors this raises the first."""
+        found, self._ledger.warnings = self._ledger.warnings, []
+        for one in found:
+            warnings.warn(one.render(), ReplayWarning, stacklevel=3)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -143,6 +161,7 @@ class Session(Conductor):
         for problem in problems:
             if error is not None and problem is not error:
                 error.add_note(problem.render())
+        self.warn()
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -191,6 +210,23 @@ class Session(Conductor):
     def has_recorded(self) -> bool:
         """Whether a run did what its recording does not have, and was recorded."""
         return any(run.tape.fresh for run in self._runs)
+
+    @property
+    def left_out(self) -> tuple[Field, ...]:
+        """The fields that are not compared and in which runs differ from their recordings."""
+        found = {FIELD_OF.get(one.cause) for run in self._runs for one in run.tape.left_out}
+        return tuple(field for field in FIELDS if field in found)
+
+    @property
+    def unplayed(self) -> bool:
+        """Whether runs or nodes of the cassette were not asked for. Known when the session is closed."""
+        return self._ledger.unplayed
+
+    @property
+    def rebound(self) -> int:
+        """How many runs had answers that were recorded for other requests."""
+        runs = [run.tape.run for run in self._runs]
+        return sum(run is not None and REBOUND in run.marks for run in runs)
 
     @property
     def cassette_path(self) -> Path:
@@ -277,7 +313,15 @@ class Session(Conductor):
                 name, apart = recorded.name, _APART[action]
             else:
                 name, apart, recorded = self._ledger.places.name(agent, started), 'stop', None
-            tape = Tape(name=name, agent=agent, recorded=recorded, apart=apart, facts=started.facts, veil=veil)
+            tape = Tape(
+                name=name,
+                agent=agent,
+                recorded=recorded,
+                apart=apart,
+                fields=self.options.match,
+                facts=started.facts,
+                veil=veil,
+            )
             self._runs.append(SessionRun(self._ledger, tape))
             return self._runs[-1]
 

@@ -26,7 +26,7 @@ def judge(ledger: Ledger, runs: Sequence[SessionRun], *, ok: bool) -> None:
             ledger.places.release(run.tape.name)
     never = ledger.places.never_played()
     if never and ok and not ledger.problems:
-        ledger.noted(ledger.texts.unplayed_runs(never, ledger.recorded, [run.tape.name for run in runs]))
+        ledger.left(ledger.texts.unplayed_runs(never, ledger.recorded, [run.tape.name for run in runs]))
 
 
 def to_write(ledger: Ledger, runs: Sequence[SessionRun], mode: Mode) -> list[Run] | None:
@@ -54,4 +54,4 @@ def _judge_run(ledger: Ledger, run: SessionRun) -> None:
     elif run.view is None and not run.broken:
         ledger.noted(ledger.texts.unfinished(tape))
     elif tape.unplayed and tape.recorded is not None and not run.broken:
-        ledger.noted(ledger.texts.unplayed_nodes(tape, tape.recorded))
+        ledger.left(ledger.texts.unplayed_nodes(tape, tape.recorded))

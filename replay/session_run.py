@@ -34,6 +34,12 @@ class Ledger:
     problems: list[ReplayError] = field(default_factory=list[ReplayError])
     live_requests: int = 0
     closed: bool = False
+    refusal: ReplayError | None = None
+    """Why no run can be taken on, if the cassette cannot be read."""
+    unplayed: bool = False
+    """Whether runs or nodes of the cassette were not asked for."""
+    warnings: list[ReplayError] = field(default_factory=list[ReplayError])
+    """What is worth a warning."""
 
     @property
     def recorded(self) -> tuple[Run, ...]:
@@ -45,12 +51,23 @@ class Ledger:
         self.problems.append(redacted_error(problem, self.redactor))
         return problem
 
+    def left(self, problem: ReplayError) -> None:
+        """Take note of recordings that were not asked for, as the options have it."""
+        self.unplayed = True
+        if self.options.unplayed == 'fail':
+            self.noted(problem)
+        elif self.options.unplayed == 'warn':
+            self.warnings.append(redacted_error(problem, self.redactor))
+
     def check_open(self) -> None:
         """Make sure that runs may start and go on.
 
         Raises:
             SessionClosed: If the session is closed.
+            ReplayError: If its cassette cannot be read.
         """
+        if self.refusal is not None:
+            raise self.refusal
         if self.closed:
             raise self.texts.closed()
 

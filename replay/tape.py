@@ -13,7 +13,7 @@ once a tape has diverged it stays diverged: it gives the same answer to whatever
 `except Exception` in between can make a run go on as if nothing had been wrong.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias, cast
 
@@ -37,7 +37,7 @@ from .effects import (
     Stop,
 )
 from .errors import ReplayError
-from .match import Difference, Divergence, locate
+from .match import FIELDS, Difference, Divergence, Field, locate
 from .playback import Playback
 from .veil import Veil, marked
 
@@ -97,6 +97,7 @@ class Tape:
         agent: Name of its agent.
         recorded: The recording to replay; None to record.
         apart: What to do where the run and its recording part.
+        fields: What of a request is compared.
         facts: Facts of the run to write into the recording.
         veil: What redacts all that comes in; None: nothing is.
     """
@@ -108,6 +109,7 @@ class Tape:
         agent: str,
         recorded: Run | None = None,
         apart: Apart = 'stop',
+        fields: Sequence[Field] = FIELDS,
         facts: JsonObject | None = None,
         veil: Veil | None = None,
     ) -> None:
@@ -126,7 +128,9 @@ class Tape:
         self._apart: Apart = apart
         self._veil = veil
         self._facts = facts or {}
-        self._playback = None if recorded is None else Playback(recorded)
+        self._playback = None if recorded is None else Playback(recorded, fields=fields)
+        self.left_out: list[Difference] = [] if self._playback is None else self._playback.left_out
+        """What differs in fields that are not compared."""
         self._draft = Draft() if recorded is None or apart != 'stop' else None
         self._answered = False  # by the recording
         self._kind = ''

@@ -163,6 +163,7 @@ def redacted_error(error: ReplayError, redactor: Redactor) -> ReplayError:
     error.expected = error.expected and redactor.text(error.expected)
     error.got = error.got and redactor.text(error.got)
     error.details = tuple((label, redactor.text(value)) for label, value in error.details)
+    error.block = tuple(map(redactor.text, error.block))
     where = error.where
     error.where = replace(
         where, run=where.run and redactor.text(where.run), field=where.field and redactor.text(where.field)

@@ -12,9 +12,9 @@ from .canon import Json, dumps
 from .cassette import Run
 from .errors import CassetteNotFound, ReplayError, Where
 from .match import Diverged, Divergence
-from .outline import outline_of
 from .printable import shortened
 from .tape import Tape
+from .unplayed import beside, in_columns
 
 __all__ = ('NotRebound', 'RunLacking', 'RunUnfinished', 'SessionAmbiguous', 'SessionClosed', 'Texts', 'Unplayed')
 
@@ -44,13 +44,21 @@ class Unplayed(ReplayError):
         headline: As for `ReplayError`.
         run: Name of the recorded run.
         nodes: Indexes of its nodes that were never played.
+        block: What was recorded and what was played, side by side.
         more: Further arguments of `ReplayError`.
     """
 
-    def __init__(self, headline: str, *, run: str, nodes: Sequence[int], **more: Any) -> None:
+    def __init__(
+        self, headline: str, *, run: str, nodes: Sequence[int], block: Sequence[str] = (), **more: Any
+    ) -> None:
         super().__init__(headline, **more)
+        self.block = tuple(block)
         self.run = run
         self.nodes = tuple(nodes)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The facts of the text: the place stands at the top."""
+        return [('cassette', str(self.where)), *(row for row in super().rows() if row[0] != 'where')]
 
 
 class RunUnfinished(ReplayError):
@@ -129,19 +137,13 @@ class Texts:
     def unplayed_nodes(self, tape: Tape, recorded: Run) -> ReplayError:
         """A run ended before its recording did."""
         first = len(recorded.nodes) - len(tape.unplayed)
-        items = [item for item in outline_of(recorded) if item.kind != 'history']
-        lines = [f'{item.index} {item.line}' for item in items]
-        if tape.raised is not None and first:
-            lines[first - 1] += f'   <- raised here: {tape.raised.type.rpartition(".")[2]}'
         return Unplayed(
             f'{_count(len(tape.unplayed), "recorded node")} never played',
             run=tape.name,
             nodes=range(first, len(recorded.nodes)),
-            expected=f'nodes 0 to {len(recorded.nodes) - 1}',
-            got=f'nodes 0 to {first - 1}' if first else 'no node',
-            details=(('recorded', '\n'.join(lines)),),
+            block=beside(recorded, first, raised=tape.raised),
             where=self._where(tape.name),
-            next=(self._command('rewrite', 'to record anew, if that is what the code should do'),),
+            next=self._fix_or_record(),
         )
 
     def unplayed_runs(self, runs: Sequence[Run], recorded: Sequence[Run], played: Sequence[str]) -> ReplayError:
@@ -150,11 +152,17 @@ class Texts:
             f'{_count(len(runs), "recorded run")} never played',
             run=runs[0].name,
             nodes=range(len(runs[0].nodes)),
-            expected=', '.join(run.name for run in recorded),
-            got=', '.join(played) or 'no run',
+            block=in_columns([(run.name, run.name if run.name in played else '-') for run in recorded]),
             where=self._where(runs[0].name),
-            next=(self._command('rewrite', 'to record anew, if that is what the code should do'),),
+            next=self._fix_or_record(),
         )
+
+    def _fix_or_record(self) -> tuple[str, str]:
+        if self.test is not None:
+            anew, option = f'replay record {quote(self.test)}', '--replay-unplayed=warn lets the rest of the suite pass'
+        else:
+            anew, option = f"use_cassette({self.name!r}, record='rewrite')", "unplayed='warn' lets the block pass"
+        return f'fix the code, or: {anew}', option
 
     def _where(self, run: str | None = None) -> Where:
         return Where(cassette=self.path.as_posix(), run=run)

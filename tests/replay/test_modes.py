@@ -7,10 +7,12 @@ import anyio
 import pytest
 
 from agentrun import Agent, ModelRetry
+from agentrun.exceptions import UsageLimitExceeded
 from agentrun.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
 from agentrun.models.function import AgentInfo, FunctionModel
 from agentrun.run import AgentRunResult
-from replay import Diverged, ReplayError, Unplayed, use_cassette
+from agentrun.usage import UsageLimits
+from replay import Diverged, ReplayError, ReplayWarning, Session, Unplayed, use_cassette
 from replay.cassette import Cassette
 from replay.store import Store
 from replay.verdicts import NotRebound, RunLacking
@@ -279,3 +281,117 @@ async def test_gathered_runs_with_equal_prompts_are_told_apart_by_their_order(fo
         replayed = await both(shop := Counting())
     assert sorted(replayed) == sorted(recorded) == ['1', '2']
     assert shop.asked == []
+
+
+# -- what is compared, and what is left over
+
+
+@pytest.mark.parametrize(
+    ('changed', 'compared', 'field'),
+    [
+        (Shop(instructions='Other.'), 'messages,tools,settings,output', 'instructions'),
+        (Shop(instructions='Other.'), 'settings', 'instructions'),
+    ],
+)
+async def test_a_field_that_is_not_compared_may_differ_and_is_told(
+    changed: Shop, compared: str, field: str, folder: Path
+):
+    await go(folder, Shop(), 'tea', record='once')
+    before = (folder / 'shop.json').read_bytes()
+    with pytest.raises(Diverged):
+        await go(folder, changed, 'tea')
+    async with use_cassette('shop', dir=folder, match=compared) as session:
+        await changed.agent.run('tea')
+    assert session.left_out == (field,)
+    assert changed.asked == []
+    assert (folder / 'shop.json').read_bytes() == before
+
+
+async def test_settings_tools_and_messages_may_differ_where_only_instructions_are_compared(folder: Path):
+    await go(folder, Shop(), 'tea', record='once')
+    shop = Shop()
+    shop.agent.tool_plain(lambda: 'x', name='other')
+    async with use_cassette('shop', dir=folder, match=['instructions']) as session:
+        await shop.agent.run('cake', model_settings={'temperature': 0.5})
+    assert session.left_out == ('messages', 'settings', 'tools')
+
+
+async def test_what_is_compared_still_stops_a_run_in_which_other_fields_differ(folder: Path):
+    await go(folder, Shop(), 'tea', record='once')
+    with pytest.raises(Diverged) as caught:
+        async with use_cassette('shop', dir=folder, match=['messages']):
+            await Shop(instructions='Other.').agent.run('cake')
+    assert caught.value.divergence.cause == 'user prompt'
+
+
+async def test_another_order_of_nodes_is_never_left_out(folder: Path):
+    await go(folder, Shop(), 'tea', record='once')
+    shop = Eager()
+    with pytest.raises(Diverged, match='order of nodes'):
+        async with use_cassette('shop', dir=folder, match=[]):
+            await shop.agent.run('tea')
+
+
+@pytest.mark.parametrize('how', ['fail', 'warn', 'ignore'])
+async def test_what_is_left_over_fails_warns_or_is_ignored(how: str, folder: Path):
+    await go(folder, Shop(), 'tea', 'milk', record='once')
+
+    async def part() -> Session:
+        async with use_cassette('shop', dir=folder, unplayed=how) as session:  # type: ignore[arg-type]
+            await Shop().agent.run('tea')
+        return session
+
+    if how == 'fail':
+        with pytest.raises(Unplayed):
+            await part()
+    elif how == 'warn':
+        with pytest.warns(ReplayWarning, match='2 recorded runs never played'):
+            assert (await part()).unplayed
+    else:
+        assert (await part()).unplayed
+
+
+async def test_runs_that_were_not_asked_for_are_shown_beside_those_that_were(folder: Path):
+    await go(folder, Shop(), 'tea', 'milk', record='once')
+    with pytest.raises(Unplayed) as caught:
+        await go(folder, Shop(), 'tea')
+    assert caught.value.render().splitlines() == [
+        'replay: 2 recorded runs never played',
+        f'   cassette  {folder}/shop.json  run shop#2',
+        '     recorded                                        this run',
+        '   0 shop                                            shop',
+        '   1 shop/look/scout                                 -',
+        '   2 shop#2                                          -',
+        '   3 shop#2/look/scout                               -',
+        "   next      fix the code, or: use_cassette('shop', record='rewrite')",
+        "             unplayed='warn' lets the block pass",
+    ]
+
+
+async def test_nodes_that_were_not_asked_for_are_shown_beside_those_that_were(folder: Path):
+    def model(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if len(messages) == 1:
+            return ModelResponse(parts=[ToolCallPart('get_weather', {}, 'c1'), ToolCallPart('new_ticket', {}, 'c2')])
+        return ModelResponse(parts=[TextPart('Sunny.')])
+
+    agent = Agent(FunctionModel(model), name='trip_agent')
+    agent.tool_plain(lambda: 'sunny', name='get_weather')
+    agent.tool_plain(lambda: 'T1', name='new_ticket')
+    with use_cassette('tests/test_trip/test_ticket', dir=folder, record='once'):
+        await agent.run('Weather?')
+    test = 'tests/test_trip.py::test_ticket'
+    with pytest.raises(UsageLimitExceeded):
+        session = use_cassette('tests/test_trip/test_ticket', dir=folder, test=test)
+        async with session:
+            await agent.run('Weather?', usage_limits=UsageLimits(request_limit=1))
+    assert session.problems[0].render().replace(f'{folder.parent}/', '').splitlines() == [
+        'replay: 2 recorded nodes never played',
+        '   cassette  cassettes/tests/test_trip/test_ticket.json  run trip_agent',
+        '     recorded                                        this run',
+        '   2 CallToolsNode     get_weather, new_ticket       CallToolsNode     get_weather, new_ticket',
+        '   3 ModelRequestNode  2 results                     ModelRequestNode  2 results   <- raised here: UsageLimitExceeded',  # noqa: E501
+        '   4 CallToolsNode     text                          -',
+        '   5 End                                             -',
+        '   next      fix the code, or: replay record tests/test_trip.py::test_ticket',
+        '             --replay-unplayed=warn lets the rest of the suite pass',
+    ]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from replay.errors import ReplayError
-from replay.options import FIELDS, Options
+from replay.match import FIELDS
+from replay.options import Options
 
 
 def test_nothing_asked_for_is_as_usual():

@@ -536,7 +536,8 @@ def test_a_damaged_cassette_is_named_and_left_as_it_is(project: Project):
     cassette.write_text(cassette.read_text()[:200])
     for mode in ('none', 'once'):
         result = project.run(f'--replay-record={mode}')
-        result.stdout.fnmatch_lines(['ERROR test_trip.py::test_weather - replay: the cassette cannot be read: *'])
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(['FAILED test_trip.py::test_weather - replay: the cassette cannot be read: *'])
         assert 'During handling' not in result.stdout.str()
         assert project.log == []
         assert len(cassette.read_text()) == 200
