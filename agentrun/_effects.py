@@ -8,6 +8,9 @@ is recording; answering with a noted outcome is replaying; answering with an err
 Everything else in a run (prompt and instruction functions, `prepare`, output validation and output functions, history
 processors) is the user's code and no effect: it always runs.
 
+A model that has other models answer (`Model.asks_others`) is no effect: what it does is code that always runs, and each
+request of a model inside of it is an effect of its own (`request_by`, `stream_by`, `request_inside`, `stream_inside`).
+
 A handler is installed for a block of code with `install`. It is asked once for each run that starts inside the block
 and answers with a `RunHandler`, or with None for a run that it leaves alone.
 """
@@ -16,11 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import Protocol
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Protocol
 
 from ._ambient import Source
 from ._outcomes import ToolOutcome, ToolRetried
 from ._records import full_repr, lean_dataclass
+from ._run_context import RunContext
 from .messages import ModelMessage, ModelResponse, ToolCallPart, UserContent
 from .models._base import Model, ModelRequestParameters, StreamedResponse
 from .settings import ModelSettings
@@ -36,7 +42,12 @@ __all__ = (
     'ToolBatch',
     'ToolWork',
     'install',
+    'request_by',
+    'request_inside',
     'start_run',
+    'stops_run',
+    'stream_by',
+    'stream_inside',
 )
 
 
@@ -69,6 +80,8 @@ class ModelCall:
     """What the model is sent, oldest first. The run's own objects: read, never change."""
     settings: ModelSettings | None
     parameters: ModelRequestParameters
+    inside: bool = False
+    """Whether `model` is one of several that another model asks: more requests of the same step may follow."""
 
 
 @lean_dataclass(kw_only=True, show=full_repr)
@@ -201,3 +214,126 @@ def install(handler: Handler) -> Generator[None]:
 def start_run(run: RunStart) -> RunHandler | None:
     """Ask the installed handler, if any, to take on a run."""
     return _installed[-1].start(run) if _installed else None
+
+
+def stops_run(error: BaseException) -> bool:
+    """Whether an error is how a handler stops a run, and no outcome that code of the run may go on from.
+
+    A handler says so by an attribute `stops_run` of the error that is true.
+    """
+    return bool(getattr(error, 'stops_run', False))
+
+
+_asking: ContextVar[tuple[RunHandler, int] | None] = ContextVar('agentrun_asking', default=None)
+"""Who answers the requests of models inside of the one that is being asked, and the step; None: they do themselves."""
+
+
+async def request_by(handler: RunHandler, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
+    """Have a handler answer a request: as one effect, or as one for each model that its model asks.
+
+    Args:
+        handler: Who answers.
+        call: The request.
+        do: Asks the model.
+
+    Raises:
+        Exception: What the handler or the model raises.
+    """
+    if not call.model.asks_others:
+        return await handler.request(call, do)
+    token = _asking.set((handler, call.step))
+    try:
+        return await do()
+    finally:
+        _asking.reset(token)
+
+
+async def request_inside(
+    model: Model, messages: list[ModelMessage], settings: ModelSettings | None, parameters: ModelRequestParameters
+) -> ModelResponse:
+    """Ask one of the models that a model has answer; arguments as for `Model.request`."""
+    asking = _asking.get()
+    if asking is None or model.asks_others:
+        return await model.request(messages, settings, parameters)
+
+    async def do() -> ModelResponse:
+        token = _asking.set(None)  # what this model asks in turn is its own affair
+        try:
+            return await model.request(messages, settings, parameters)
+        finally:
+            _asking.reset(token)
+
+    return await asking[0].request(_call_inside(asking[1], model, messages, settings, parameters), do)
+
+
+def stream_by(
+    handler: RunHandler, call: ModelCall, do: Callable[[], AbstractAsyncContextManager[StreamedResponse]]
+) -> AbstractAsyncContextManager[StreamedResponse]:
+    """Have a handler answer a streamed request; arguments as for `request_by`.
+
+    Returns:
+        A context manager; entering it makes the request.
+    """
+    return _Asked(do, (handler, call.step)) if call.model.asks_others else handler.stream(call, do)
+
+
+def stream_inside(
+    model: Model,
+    messages: list[ModelMessage],
+    settings: ModelSettings | None,
+    parameters: ModelRequestParameters,
+    run_context: RunContext[Any] | None,
+) -> AbstractAsyncContextManager[StreamedResponse]:
+    """Ask one of the models that a model has answer for a stream; arguments as for `Model.request_stream`.
+
+    Returns:
+        A context manager; entering it makes the request.
+    """
+
+    def do() -> AbstractAsyncContextManager[StreamedResponse]:
+        return model.request_stream(messages, settings, parameters, run_context)
+
+    asking = _asking.get()
+    if asking is None or model.asks_others:
+        return do()
+    call = _call_inside(asking[1], model, messages, settings, parameters)
+    return asking[0].stream(call, lambda: _Asked(do, None))
+
+
+def _call_inside(
+    step: int,
+    model: Model,
+    messages: list[ModelMessage],
+    settings: ModelSettings | None,
+    parameters: ModelRequestParameters,
+) -> ModelCall:
+    return ModelCall(step=step, model=model, messages=messages, settings=settings, parameters=parameters, inside=True)
+
+
+class _Asked(AbstractAsyncContextManager[StreamedResponse]):
+    """A stream that is begun with somebody set to answer the models inside; nothing stays set once it has begun.
+
+    Args:
+        do: Gives the model's stream.
+        asking: Who answers.
+    """
+
+    def __init__(
+        self, do: Callable[[], AbstractAsyncContextManager[StreamedResponse]], asking: tuple[RunHandler, int] | None
+    ) -> None:
+        self._do = do
+        self._asking = asking
+        self._scope: AbstractAsyncContextManager[StreamedResponse]
+
+    async def __aenter__(self) -> StreamedResponse:
+        token = _asking.set(self._asking)
+        try:
+            self._scope = self._do()
+            return await self._scope.__aenter__()
+        finally:
+            _asking.reset(token)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._scope.__aexit__(kind, error, trace)

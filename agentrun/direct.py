@@ -311,7 +311,7 @@ async def _have_asked(handler: RunHandler, call: ModelCall) -> ModelResponse:
     error: BaseException | None = None
     try:
         handler.node(ModelRequestNode[None, ModelResponse](_request_of(messages)))
-        response = await handler.request(call, lambda: _ask(call))
+        response = await _effects.request_by(handler, call, lambda: _ask(call))
         messages.append(response)
     except BaseException as raised:
         error = raised
@@ -372,7 +372,7 @@ class _Streaming(AbstractAsyncContextManager[StreamedResponse]):
         from agentrun._core._nodes import ModelRequestNode  # with it comes all that agents need
 
         self._handler.node(ModelRequestNode[None, ModelResponse](_request_of(self._call.messages)))
-        return self._handler.stream(self._call, self._ask)
+        return _effects.stream_by(self._handler, self._call, self._ask)
 
     def _ask(self) -> AbstractAsyncContextManager[StreamedResponse]:
         call = self._call

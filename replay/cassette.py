@@ -58,6 +58,18 @@ class ToolResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A request of one of several models that was not the answer of its node: it failed, or was passed over."""
+
+    model: str
+    """Name of the model that was asked."""
+    raised: Raised | None = None
+    """What it failed with."""
+    response: JsonObject | None = None
+    """What it answered, whole, if it did not fail."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """One node that ran, in the order in which they ran."""
 
@@ -81,6 +93,8 @@ class Node:
     """The same for the order in which they ended."""
     results: Mapping[int, ToolResult] = field(default_factory=dict[int, ToolResult])
     """Of a `CallToolsNode`: outcomes by call index, where the parts of the next request do not tell them."""
+    attempts: tuple[Attempt, ...] = ()
+    """Of a `ModelRequestNode` whose model has several others answer: requests before the one that counted, in order."""
     types: JsonObject = field(default_factory=dict[str, Json])
     """Path into `message` to the name of a type that JSON does not bring back. Paths are keys and indexes joined by
     `/`, as in `parts/0/content/when` (`~0` for `~` and `~1` for `/` inside a key)."""

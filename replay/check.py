@@ -4,9 +4,10 @@ The core is given prompts, outcomes and verdicts, and has to come by itself to t
 same nodes. A history that it would not have made is found, with the node at which the two part.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, TypeVar, cast
 
 import anyio
 
@@ -18,6 +19,9 @@ from .match import ABSENT, Difference, Divergence, first_difference, locate, mat
 from .playback import all_messages, new_from, node_of_message
 
 __all__ = ('Checked', 'Verdict', 'check_cassette', 'check_run')
+
+_Given = TypeVar('_Given')
+_Found = TypeVar('_Found')
 
 Verdict: TypeAlias = Literal['exact', 'differs', 'refused']
 """What a check says of a run: the same bytes and nodes; something differs; it is of a kind that cannot be played."""
@@ -36,17 +40,27 @@ class Checked:
 
 
 def check_cassette(cassette: Cassette) -> list[Checked]:
-    """Play every run of a cassette, in order; not to be called from a running event loop.
+    """Play every run of a cassette, in order. A running event loop stands still meanwhile.
 
     Returns:
         One result for each run.
     """
-    return anyio.run(_check_all, cassette.runs)
+    return _waited_for(_check_all, cassette.runs)
 
 
 def check_run(run: Run) -> Checked:
-    """Play one run; not to be called from a running event loop."""
-    return anyio.run(_check, run)
+    """Play one run. A running event loop stands still meanwhile."""
+    return _waited_for(_check, run)
+
+
+def _waited_for(function: Callable[[_Given], Awaitable[_Found]], given: _Given) -> _Found:
+    """Run on a loop of its own; in a thread of its own where this one is in a loop already."""
+    try:
+        anyio.get_cancelled_exc_class()
+    except RuntimeError:  # no event loop here
+        return anyio.run(function, given)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(anyio.run, function, given).result()
 
 
 async def _check_all(runs: Iterable[Run]) -> list[Checked]:

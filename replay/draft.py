@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from .attempts import definition_json, parsed
 from .calls import calls_of, following, places, untold
 from .canon import Json, JsonObject, own
-from .cassette import Definition, Node, Raised, Run, ToolResult
+from .cassette import Attempt, Definition, Node, Raised, Run, ToolResult
 from .effects import Answered, Calls, Counted, Effect, Failed, Finish, Outcome, Request
 from .match import match_message, match_messages, merged
 from .streams import TAKES_RESPONSE
@@ -27,6 +28,8 @@ class _Node:
     from_history: bool = False
     definition: Definition | None = None
     counted: JsonObject | None = None
+    asked: int = 0
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
     calls: Calls | None = None
     started: tuple[int, ...] | None = None
     finished: tuple[int, ...] | None = None
@@ -55,9 +58,9 @@ class Draft:
 
     def begin(self, effect: Effect) -> None:
         """The node that runs is about to do something."""
-        self._effect = effect
+        before, self._effect = self._effect, effect
         if isinstance(effect, Request):
-            self._ask(self._nodes[-1], effect)
+            self._ask(self._nodes[-1], effect, before if isinstance(before, Request) else None)
 
     def end(self, outcome: Outcome) -> None:
         """What came of the effect that was begun last."""
@@ -70,7 +73,11 @@ class Draft:
             case Counted(usage=usage):
                 node.counted = usage
             case Failed(raised=raised):
-                node.raised = raised
+                inside = self._effect.inside if isinstance(self._effect, Request) else None
+                if inside is None:
+                    node.raised = raised
+                else:  # the model around it decides what becomes of that
+                    node.attempts.append(Attempt(model=inside, raised=raised))
                 self._fresh = []
             case _:
                 node.calls = cast('Calls', self._effect)
@@ -101,11 +108,15 @@ class Draft:
         nodes = tuple(self._written_node(index) for index in range(len(self._nodes)))
         return Run(name=name, agent=agent, history=tuple(history), nodes=nodes, facts=noted)
 
-    def _ask(self, node: _Node, effect: Request) -> None:
+    def _ask(self, node: _Node, effect: Request, before: Request | None) -> None:
+        node.asked += 1
+        if node.asked > 1:
+            self._ask_again(node, effect, before)
+            return
         node.message = cast('JsonObject', own(effect.message))
         node.definition = effect.definition
         fresh = [*self._fresh, node.message]
-        live = [cast('JsonObject', own(message)) for message in effect.sent]
+        live = parsed(effect.sent)
         if self._first is None:
             self._first = merged(live)
             self._sent = list(self._first)
@@ -115,6 +126,20 @@ class Draft:
             expected = merged([*self._sent, *fresh])
             self._sent = merged([*self._sent, *live] if effect.appended else live)
             node.facts.update(_edit(expected, self._sent))
+
+    def _ask_again(self, node: _Node, effect: Request, before: Request | None) -> None:
+        """One more model is asked: what the one before it answered, if it did, was passed over."""
+        if self._response is not None and before is not None:
+            node.attempts.append(Attempt(model=before.inside or '', response=self._response))
+            self._response = None
+        sent = merged([*self._sent, *parsed(effect.sent)] if effect.appended else parsed(effect.sent))
+        changed: JsonObject = _edit(self._sent, sent)
+        if effect.definition != node.definition:
+            changed['definition'] = definition_json(effect.definition)
+        if changed:
+            resent = cast('JsonObject', node.facts.setdefault('resent', {}))
+            resent[str(node.asked - 1)] = changed
+        self._sent = sent
 
     def _keep_unheard(self) -> None:
         """A response that no node took up and no history shows (it exceeded a limit) stands on its request."""
@@ -141,6 +166,7 @@ class Draft:
             counted=node.counted,
             started=node.started,
             finished=node.finished,
+            attempts=tuple(node.attempts),
             results=untold(response, following(self._nodes[index + 1 :]), node.results),
             raised=node.raised,
             facts=node.facts,

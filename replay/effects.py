@@ -23,6 +23,8 @@ class Request:
     appended: bool
     """Whether all that the model was sent before still stands in front of `sent`, unchanged."""
     definition: Definition
+    inside: str | None = None
+    """Name of the model, if another model asks it as one of several: its node may make more requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,8 @@ class ReplayError(Exception):
 
     block: tuple[str, ...] = ()
     """Lines of the text that stand as they are, above `next`."""
+    stops_run: ClassVar[bool] = True
+    """Told to `agentrun`: no outcome of a model, so that none that stands in for it is asked."""
 
     def __init__(
         self,

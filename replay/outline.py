@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from .canon import CanonError, Json, JsonObject, dumps, loads
-from .cassette import Definition, Node, Raised, Run, ToolResult
+from .cassette import Attempt, Definition, Node, Raised, Run, ToolResult
 from .printable import printable, shortened
 
 __all__ = ('Item', 'Outliner', 'compact', 'outline_of', 'raised_line', 'read_args')
@@ -148,7 +148,7 @@ def _history_item(index: int, message: JsonObject, calls: '_Calls') -> Item:
 
 def _node_item(index: int, node: Node, calls: '_Calls') -> Item:
     parts = [part for message in _messages_of(node) for part in _parts_of(message, calls)]
-    words = [part.words for part in parts]
+    words = [*map(_attempt_words, node.attempts), *(part.words for part in parts)]
     if 'output' in node.facts:
         words.append(f'output {compact(node.facts["output"])}')
     words.extend(f'{result.kind} of call {number}' for number, result in node.results.items())
@@ -184,6 +184,8 @@ def _node_content(node: Node, parts: Sequence['_Part']) -> JsonObject:
     for key, order in (('started', node.started), ('finished', node.finished)):
         if order is not None:
             found[key] = list(order)
+    if node.attempts:
+        found['attempts'] = [_attempt(attempt) for attempt in node.attempts]
     if node.results:
         found['results'] = {str(number): _result(result) for number, result in node.results.items()}
     if node.types:
@@ -195,6 +197,18 @@ def _node_content(node: Node, parts: Sequence['_Part']) -> JsonObject:
     if node.facts:
         found['facts'] = node.facts
     return found
+
+
+def _attempt(attempt: Attempt) -> JsonObject:
+    if attempt.raised:
+        return {'model': attempt.model, 'raised': _raised(attempt.raised)}
+    response = attempt.response or {}
+    return {'model': attempt.model, **_message_content(response, _parts_of(response, _Calls()))}
+
+
+def _attempt_words(attempt: Attempt) -> str:
+    came = f'!! {raised_line(attempt.raised)}' if attempt.raised else 'answered, passed over'
+    return f'asked {printable(attempt.model)} {came}'
 
 
 def _result(result: ToolResult) -> JsonObject:

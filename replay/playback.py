@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
+from .attempts import definition_of, outcome_of, parsed
 from .calls import arrivals, calls_of, following, places, results_of
 from .canon import Json, JsonObject, dumps, own
 from .cassette import Definition, Node, Raised, Run, ToolResult
@@ -36,6 +37,7 @@ class Playback:
         """What differs in fields that are not compared."""
         self._fields = fields
         self.at = -1
+        self._asked = 0  # requests of the node that runs
         self._sent: list[JsonObject] = []  # what the model was sent last, as recorded
         self._fresh: list[JsonObject] = list(recorded.history)  # came since then
         self._matched: tuple[Definition | None, Definition | None] = (None, None)  # that are known to be equal
@@ -48,12 +50,16 @@ class Playback:
     def node(self, kind: str, facts: Mapping[str, Json]) -> Difference | None:
         """A node is about to run: is it the recorded one?"""
         self.at += 1
+        self._asked = 0
         recorded = self.recorded.nodes[self.at] if self.at < len(self.recorded.nodes) else None
         return self._counted(match_node(recorded, kind, facts))
 
     def compare(self, effect: Effect) -> Difference | None:
         """The node that runs is about to do something: what differs from the recording, if anything does."""
-        return self._compared(effect, self.recorded.nodes[self.at]) if isinstance(effect, Request) else None
+        if not isinstance(effect, Request):
+            return None
+        node = self.recorded.nodes[self.at]
+        return self._compared_again(effect, node) if self._asked else self._compared(effect, node)
 
     def answer(self, effect: Effect) -> Outcome | Difference:
         """What came of an effect when it was recorded, after `compare`; or that it was never asked for."""
@@ -64,13 +70,11 @@ class Playback:
             case Count():
                 outcome = None if node.counted is None else Counted(usage=node.counted)
             case _:
-                response = response_to(node, self.unplayed)
-                outcome = None if response is None else Answered(message=response)
-                self._fresh = [] if response is None else [response]
+                self._asked += 1
+                return self._answer(effect, node)
         if outcome is None and node.raised is not None:
             return Failed(raised=node.raised)
-        never = Difference(cause='order', field=type(effect).__name__.lower(), recorded=ABSENT, live='asked for')
-        return outcome or never
+        return outcome or _never(effect)
 
     def finish(self, finish: Finish) -> tuple[int, Difference] | None:
         """The run is over: compare what it ended with, its error and then its messages, byte for byte.
@@ -79,6 +83,32 @@ class Playback:
             Index of the node at which they differ first, and what differs; None if they are equal.
         """
         return _difference_at_end(self.recorded, finish, self._matched_in_whole, self._counted)
+
+    def _answer(self, effect: Request, node: Node) -> Outcome | Difference:
+        """What came of a request: of the attempts in order, then of the one that counted."""
+        if self._asked <= len(node.attempts):
+            return outcome_of(node.attempts[self._asked - 1])
+        response = response_to(node, self.unplayed)
+        if self._asked == len(node.attempts) + 1:
+            self._fresh = [] if response is None else [response]
+            if response is not None:
+                return Answered(message=response)
+            if node.raised is not None and not node.attempts:
+                return Failed(raised=node.raised)
+        return _never(effect)
+
+    def _compared_again(self, effect: Request, node: Node) -> Difference | None:
+        """Compare a request of a node that has made one before: the same is sent, unless code changed it."""
+        resent = cast('JsonObject', node.facts.get('resent', {}))
+        changed = cast('JsonObject', resent.get(str(self._asked), {}))
+        live = merged([*self._sent, *parsed(effect.sent)] if effect.appended else parsed(effect.sent))
+        self._sent = _edited(self._sent, cast('JsonObject | None', changed.get('history_edit')))
+        found = self._match(self._sent, live)
+        carried = cast('JsonObject | None', changed.get('definition'))
+        recorded = node.definition if carried is None else definition_of(carried)
+        if found is not None or recorded is None or recorded == effect.definition:
+            return found
+        return next((one for one in definition_differences(recorded, effect.definition) if self._counted(one)), None)
 
     def _played(self, effect: Calls, node: Node) -> Ended:
         """The recorded batch in the indexes of the live one."""
@@ -122,7 +152,7 @@ class Playback:
         if edit is None and effect.appended and _same_bytes(fresh, effect.sent):
             self._sent.extend(fresh)
             return None
-        live = _parsed(effect.sent)
+        live = parsed(effect.sent)
         if edit is None and effect.appended and self._sent:
             first = len(self._sent)
             self._sent.extend(fresh)
@@ -186,8 +216,8 @@ def _uninstructed(messages: Sequence[JsonObject]) -> list[JsonObject]:
     return [{key: value for key, value in message.items() if key != 'instructions'} for message in messages]
 
 
-def _parsed(messages: Sequence[bytes]) -> list[JsonObject]:
-    return [cast('JsonObject', own(message)) for message in messages]
+def _never(effect: Effect) -> Difference:
+    return Difference(cause='order', field=type(effect).__name__.lower(), recorded=ABSENT, live='asked for')
 
 
 def _same_bytes(recorded: Sequence[JsonObject], live: Sequence[bytes]) -> bool:

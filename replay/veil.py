@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 from .canon import Json, JsonObject
-from .cassette import Cassette, Definition, Node, Raised, Run, ToolResult
+from .cassette import Attempt, Cassette, Definition, Node, Raised, Run, ToolResult
 from .effects import Answered, Calls, Count, Counted, Effect, Ended, Failed, Finish, Outcome, Request
 from .errors import ReplayError, Where
 from .redact import Redactor, has_stand_in
@@ -189,10 +189,19 @@ def _node(node: Node, redactor: Redactor) -> Node:
         message=_optional(node.message, redactor),
         definition=node.definition and _definition(node.definition, redactor),
         counted=_optional(node.counted, redactor),
+        attempts=tuple(_attempt(attempt, redactor) for attempt in node.attempts),
         results={index: _result(result, redactor) for index, result in node.results.items()},
         raised=node.raised and _raised(node.raised, redactor),
         facts=_object(node.facts, redactor),
         then=tuple(_object(message, redactor) for message in node.then),
+    )
+
+
+def _attempt(attempt: Attempt, redactor: Redactor) -> Attempt:
+    return replace(
+        attempt,
+        raised=attempt.raised and _raised(attempt.raised, redactor),
+        response=_optional(attempt.response, redactor),
     )
 
 
@@ -246,6 +255,9 @@ def _pieces_of_node(node: Node) -> Iterator[tuple[str, Json]]:
         yield 'tools', dict(definition.tools)
         yield 'builtin_tools', list(definition.builtin_tools)
         yield 'output', definition.output
+    for index, attempt in enumerate(node.attempts):
+        yield f'attempts[{index}].response', attempt.response
+        yield from _pieces_of_error(f'attempts[{index}].raised', attempt.raised)
     for index, result in node.results.items():
         yield f'results[{index}].content', result.content
         yield f'results[{index}].metadata', result.metadata

@@ -16,7 +16,7 @@ from agentrun import _ambient
 from agentrun._agent_stream import AgentStream
 from agentrun._callables import call_function, is_async_callable
 from agentrun._core._state import GraphAgentDeps, RunCtx, begin_node, run_context_of
-from agentrun._effects import ModelCall, RunHandler
+from agentrun._effects import ModelCall, RunHandler, request_by, stream_by
 from agentrun._function_schema import takes_run_context
 from agentrun._run_context import RunContext, set_current_run_context
 from agentrun.builtin_tools import AbstractBuiltinTool
@@ -155,7 +155,7 @@ async def _have_asked(
         with set_current_run_context(run_context):
             return await model.request(messages, settings, parameters)
 
-    return await handler.request(await _checked_call(handler, ctx, messages, parameters), request)
+    return await request_by(handler, await _checked_call(handler, ctx, messages, parameters), request)
 
 
 async def _ask_for_stream(
@@ -176,7 +176,7 @@ async def _ask_for_stream(
             usage = usage + await deps.model.count_tokens(messages, deps.model_settings, parameters)
         deps.usage_limits.check_before_request(usage)
         return stream()
-    return deps.handler.stream(await _checked_call(deps.handler, ctx, messages, parameters), stream)
+    return stream_by(deps.handler, await _checked_call(deps.handler, ctx, messages, parameters), stream)
 
 
 async def _checked_call(

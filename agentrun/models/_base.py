@@ -60,6 +60,11 @@ class Model(ABC):
         return None
 
     @property
+    def asks_others(self) -> bool:
+        """Whether it has other models answer, by `request_inside` and `stream_inside`: it is code then, no effect."""
+        return False
+
+    @property
     def label(self) -> str:
         """The model's name made for people: `gpt-5` becomes `GPT 5`, `claude-opus-4-5` becomes `Claude Opus 4.5`."""
         words: list[str] = []

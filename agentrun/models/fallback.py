@@ -9,6 +9,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any, TypeVar
 
+from agentrun._effects import request_inside, stops_run, stream_inside
 from agentrun._records import full_repr, lean_dataclass
 from agentrun._run_context import RunContext
 from agentrun.exceptions import FallbackExceptionGroup, ModelAPIError
@@ -62,6 +63,11 @@ class FallbackModel(Model):
         return f'fallback:{",".join(model.system for model in self.models)}'
 
     @property
+    def asks_others(self) -> bool:
+        """Always: which model answers is decided here, each time anew."""
+        return True
+
+    @property
     def base_url(self) -> str | None:
         """URL of the first model."""
         return self.models[0].base_url
@@ -103,7 +109,7 @@ class FallbackModel(Model):
 
         async def ask(model: Model) -> ModelResponse:
             model.prepare_request(model_settings, model_request_parameters)  # see `_first`
-            return await model.request(messages, model_settings, model_request_parameters)
+            return await request_inside(model, messages, model_settings, model_request_parameters)
 
         return await self._first(ask)
 
@@ -124,7 +130,7 @@ class FallbackModel(Model):
 
         async def ask(model: Model) -> _Begun:
             model.prepare_request(model_settings, model_request_parameters)  # see `_first`
-            scope = model.request_stream(messages, model_settings, model_request_parameters, run_context)
+            scope = stream_inside(model, messages, model_settings, model_request_parameters, run_context)
             return scope, await scope.__aenter__()
 
         return _FirstStream(lambda: self._first(ask))
@@ -140,7 +146,7 @@ class FallbackModel(Model):
             try:
                 return await ask(model)
             except Exception as error:
-                if not self._fallback_on(error):
+                if stops_run(error) or not self._fallback_on(error):
                     raise
                 errors.append(error)
         raise FallbackExceptionGroup('All models from FallbackModel failed', errors)

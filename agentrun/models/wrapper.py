@@ -77,6 +77,11 @@ class WrapperModel(Model):
         """Provider of the wrapped model."""
         return self.wrapped.system
 
+    @property
+    def asks_others(self) -> bool:
+        """Whether the wrapped model has other models answer; then what this wrapper does is code that always runs."""
+        return self.wrapped.asks_others
+
     @cached_property
     def profile(self) -> ModelProfile:
         """What the wrapped model can do."""

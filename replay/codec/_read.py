@@ -2,7 +2,7 @@
 
 from replay import logical
 from replay.canon import Json, JsonObject
-from replay.cassette import NODE_KINDS, Cassette, Definition, Node, Raised, Run, ToolResult
+from replay.cassette import NODE_KINDS, Attempt, Cassette, Definition, Node, Raised, Run, ToolResult
 from replay.errors import CassetteTooNew
 from replay.shapes import FULL, TABLES
 
@@ -25,7 +25,7 @@ NODE_KEYS = frozenset({'node', 'facts', 'types', 'raised', 'then'})
 REQUEST_FIELDS = frozenset({'parts', 'timestamp', 'run_id', 'metadata', 'instructions', 'instructions|'})
 RESPONSE_FIELDS = frozenset({'parts', *MODEL_KEYS, 'finish_reason', 'run_id', 'metadata'})
 REQUEST_NODE = frozenset(
-    {'message', 'from_history', 'definition', *FIELDS, 'sent_instructions', 'sent_instructions|', 'counted'}
+    {'message', 'from_history', 'definition', *FIELDS, 'sent_instructions', 'sent_instructions|', 'counted', 'attempts'}
 )
 RESPONSE_NODE = frozenset({'message', 'from_history', 'started', 'finished', 'results'})
 KEYS_BY_KIND = {
@@ -38,6 +38,7 @@ KEYS_BY_KIND = {
 RESULT_KEYS = frozenset(
     {'kind', 'content', 'content|', 'metadata', 'metadata|', 'user_content', 'user_content|', 'raised'}
 )
+ATTEMPT_KEYS = frozenset({'model', 'raised', 'response'})
 RAISED_KEYS = frozenset({'type', 'bases', 'message', 'message|', 'args'})
 THEN_KEYS = {'request': REQUEST_FIELDS | {'kind'}, 'response': RESPONSE_FIELDS | {'kind'}}
 
@@ -185,6 +186,7 @@ class _RunReader:
             message=message,
             from_history=from_history,
             definition=definition,
+            attempts=self._attempts(packed['attempts']) if 'attempts' in packed else (),
             counted=None if counted is None else place.object(counted, 'counted'),
             started=place.indexes(packed.get('started'), 'started'),
             finished=place.indexes(packed.get('finished'), 'finished'),
@@ -280,6 +282,25 @@ class _RunReader:
         return self.messages.request(
             packed, self.course.now(), read_instructions(packed, self.place, 'then') if named else None
         )
+
+    def _attempts(self, value: Json) -> tuple[Attempt, ...]:
+        found: list[Attempt] = []
+        for index, item in enumerate(self.place.array(value, 'attempts')):
+            field = f'attempts.{index}'
+            fields = self.place.object(item, field, ATTEMPT_KEYS)
+            model = self.place.text(fields.get('model'), f'{field}.model')
+            if ('raised' in fields) is ('response' in fields):
+                self.place.damaged(
+                    'an attempt either failed or was answered', field=field, expected='`raised` or `response`'
+                )
+            if 'raised' in fields:
+                found.append(Attempt(model=model, raised=self._raised(fields['raised'], f'{field}.raised')))
+                continue
+            response = self._then_message(self.place.object(fields['response'], f'{field}.response'))
+            if response['kind'] != 'response':
+                self.place.damaged('an attempt was answered by no response', field=field, expected='a response')
+            found.append(Attempt(model=model, response=response))
+        return tuple(found)
 
     def _results(self, value: Json) -> dict[int, ToolResult]:
         found: dict[int, ToolResult] = {}

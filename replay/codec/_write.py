@@ -5,7 +5,7 @@ from typing import cast
 
 from replay import logical
 from replay.canon import Json, JsonObject, dumps
-from replay.cassette import FORMAT, Cassette, Definition, Node, Raised, Run, ToolResult
+from replay.cassette import FORMAT, Attempt, Cassette, Definition, Node, Raised, Run, ToolResult
 from replay.errors import NotRestorable, Where
 from replay.shapes import FULL, Shape, Table
 
@@ -152,6 +152,8 @@ class _RunWriter:
         if node.facts:
             packed['facts'] = node.facts
         self._types(packed, node)
+        if node.attempts:
+            packed['attempts'] = Broken(self._attempt(attempt) for attempt in node.attempts)
         packed.update(_outcomes(node))
         if node.then:
             packed['then'] = Broken(self._then(message) for message in node.then)
@@ -183,6 +185,11 @@ class _RunWriter:
         if message.get('kind') == 'response':
             return {'kind': 'response', **self._response(message)}
         return {'kind': 'request', **pack_instructions(self._request(message, self.course.now(), None))}
+
+    def _attempt(self, attempt: Attempt) -> JsonObject:
+        if attempt.raised is not None:
+            return {'model': attempt.model, 'raised': _pack_raised(attempt.raised)}
+        return {'model': attempt.model, 'response': self._then(cast('JsonObject', attempt.response))}
 
     def _request(self, message: JsonObject, before: str, instructions: str | None) -> JsonObject:
         """Make the fields of a request; `before` is the logical time of its parts."""

@@ -1,7 +1,8 @@
 """The seam: who is asked, with what, and what an answer does to the run."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import anyio
 import pytest
@@ -10,9 +11,13 @@ from agentrun import Agent, ModelResponse, TextPart, ToolCallPart, _ambient, _ef
 from agentrun._ambient import BASE_TIME, LogicalSource
 from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch, ToolWork
 from agentrun._outcomes import ToolOutcome, ToolReturned
-from agentrun.messages import ModelMessage, ToolReturnPart
+from agentrun.direct import model_request, model_request_stream
+from agentrun.exceptions import ModelHTTPError
+from agentrun.messages import ModelMessage, ModelRequest, ToolReturnPart
 from agentrun.models import StreamedResponse
+from agentrun.models.fallback import FallbackModel
 from agentrun.models.function import AgentInfo, FunctionModel
+from agentrun.models.wrapper import WrapperModel
 from agentrun.usage import RequestUsage, UsageLimits
 
 pytestmark = pytest.mark.anyio
@@ -218,3 +223,94 @@ async def test_calls_of_a_batch_start_in_call_order():
 
     await agent.run('go')
     assert started == list(range(20))
+
+
+def naming_the_model(watcher: Watcher) -> Watcher:
+    """Have a watcher note which model is asked."""
+    request, stream = watcher.request, watcher.stream
+
+    async def named_request(call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
+        watcher.noted.append(f'{call.model.model_name} inside={call.inside}')
+        return await request(call, do)
+
+    def named_stream(
+        call: ModelCall, do: Callable[[], AbstractAsyncContextManager[StreamedResponse]]
+    ) -> AbstractAsyncContextManager[StreamedResponse]:
+        watcher.noted.append(f'{call.model.model_name} inside={call.inside}')
+        return stream(call, do)
+
+    watcher.request, watcher.stream = named_request, named_stream
+    return watcher
+
+
+def two_models() -> FallbackModel:
+    def down(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        raise ModelHTTPError(503, 'first')
+
+    async def down_stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        raise ModelHTTPError(503, 'first')
+        yield ''
+
+    async def says(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        yield 'done'
+
+    return FallbackModel(
+        FunctionModel(down, stream_function=down_stream, model_name='first'),
+        WrapperModel(FunctionModel(lambda _, __: ModelResponse([TextPart('done')]), stream_function=says)),
+    )
+
+
+ASKED = ['first inside=True', 'function:<lambda>:says inside=True']
+
+
+async def test_each_model_of_a_fallback_is_asked_by_the_handler():
+    watcher = naming_the_model(Watcher())
+    with _effects.install(watcher):
+        result = await Agent(two_models(), name='helper').run('Hi')
+    assert result.output == 'done'
+    assert [note for note in watcher.noted if 'inside' in note] == ASKED
+
+
+async def test_each_model_of_a_fallback_is_asked_for_a_stream_by_the_handler():
+    watcher = naming_the_model(Watcher())
+    with _effects.install(watcher):
+        async with Agent(WrapperModel(two_models()), name='helper').run_stream('Hi') as result:
+            assert await result.get_output() == 'done'
+    assert [note for note in watcher.noted if 'inside' in note] == ASKED
+
+
+async def test_each_model_of_a_fallback_is_asked_by_the_handler_of_a_direct_request():
+    watcher = naming_the_model(Watcher())
+    request = ModelRequest.user_text_prompt('Hi')
+    with _effects.install(watcher):
+        await model_request(two_models(), [request])
+        async with model_request_stream(two_models(), [request]) as stream:
+            assert [event async for event in stream]
+    assert [note for note in watcher.noted if 'inside' in note] == ASKED * 2
+
+
+async def test_what_a_model_inside_asks_in_turn_is_no_effect_of_the_run():
+    class Opaque(FunctionModel):
+        async def request(self, messages: Any, model_settings: Any, model_request_parameters: Any) -> ModelResponse:
+            return await two_models().request(messages, model_settings, model_request_parameters)
+
+    watcher = naming_the_model(Watcher())
+    with _effects.install(watcher):
+        await Agent(FallbackModel(Opaque(calls_then_answers, model_name='opaque')), name='helper').run('Hi')
+    assert [note for note in watcher.noted if 'inside' in note] == ['opaque inside=True']
+
+
+async def test_an_error_that_stops_the_run_is_nothing_to_fall_back_on():
+    class Stopped(Exception):  # noqa: N818
+        stops_run = True
+
+    class Stopping(Watcher):
+        async def request(self, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
+            self.noted.append('asked')
+            raise Stopped
+
+    watcher = Stopping()
+    models = FallbackModel(*two_models().models, fallback_on=lambda _: True)
+    with _effects.install(watcher), pytest.raises(Stopped):
+        await Agent(models, name='helper').run('Hi')
+    assert watcher.noted.count('asked') == 1

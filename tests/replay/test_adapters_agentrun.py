@@ -603,4 +603,4 @@ def test_an_error_whose_class_is_not_loaded_gets_a_stand_in_below_its_nearest_ba
 def test_arguments_that_json_cannot_hold_are_left_out():
     error = OwnError(3)
     error.code = object()  # type: ignore[assignment]
-    assert raised(error).args == {}
+    assert raised(error).args == {'__dict__': {'message': 'code 3', 'body': None}}

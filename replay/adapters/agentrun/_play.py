@@ -166,6 +166,9 @@ class _Player:
 
     async def request(self, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:  # noqa: ARG002
         response = response_to(self._node, self._later)
+        failure = self._node.raised
+        if 'response' in self._node.facts and failure is not None and not _is_of_the_core(failure):
+            raise rebuilt(_named(failure))  # code of the user's did not take the answer
         if response is not None:
             answer = restored_response(response)
         elif self._node.raised is None:

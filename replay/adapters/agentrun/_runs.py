@@ -233,7 +233,8 @@ class TapedRun:
         sent = [message_bytes(message) for message in fresh]
         message = sent[-1] if own is messages[-1] else message_bytes(own)
         definition = self._definitions.of(call, own.instructions)
-        return Request(message=message, sent=sent, appended=appended, definition=definition)
+        inside = call.model.model_name if call.inside else None
+        return Request(message=message, sent=sent, appended=appended, definition=definition, inside=inside)
 
     async def _run_tools(self, token: int, batch: ToolBatch, work: ToolWork) -> None:
         kept = _Kept()
