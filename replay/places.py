@@ -15,7 +15,7 @@ from .cassette import Run
 from .match import match_messages
 from .names import run_name
 
-__all__ = ('Places',)
+__all__ = ('Places', 'begins_alike')
 
 
 class Places:
@@ -39,7 +39,7 @@ class Places:
         there = [run for run in self._unclaimed if run.name.rpartition('/')[0] == place]
         same = [run for run in there if run.agent == agent]
         if len(same) > 1:
-            same.sort(key=lambda run: not _begins_alike(run, started))
+            same.sort(key=lambda run: not begins_alike(run, started))
         return next(iter([*same, *there]), None)
 
     def claim(self, recorded: Run) -> None:
@@ -99,7 +99,7 @@ class Places:
         """The name that a run had when it was recorded before, among several that start in any order."""
         place = _place(started.within)
         there = [run for run in self._earlier if run.agent == agent and run.name.rpartition('/')[0] == place]
-        free = [run.name for run in there if run.name not in self._taken and _begins_alike(run, started)]
+        free = [run.name for run in there if run.name not in self._taken and begins_alike(run, started)]
         return free[0] if len(there) > 1 and free else None
 
 
@@ -108,7 +108,7 @@ def _place(within: tuple[str, str] | None) -> str:
     return '' if within is None else run_name('x', parent=within[0], tool=within[1]).rpartition('/')[0]
 
 
-def _begins_alike(run: Run, started: Started) -> bool:
+def begins_alike(run: Run, started: Started) -> bool:
     """Whether prompt and history of a recording are those of a run that starts."""
     asked = next((node.message for node in run.nodes if node.kind == 'ModelRequestNode'), None)
     prompts = [part['content'] for part in parts_of(asked) if part['part_kind'] == 'user-prompt']

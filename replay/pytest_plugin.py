@@ -162,7 +162,12 @@ def pytest_configure(config: pytest.Config) -> None:
         'agent_run_replay(record=, tools=, match=, cassette=, unplayed=, max_age=): '
         'record or replay the agent runs of a test.',
     )
-    config.stash[_SETTINGS] = _Settings.of(config)
+    config.stash[_SETTINGS] = settings = _Settings.of(config)
+    if settings.orphans != 'ignore' and not settings.disable:
+        from .pytest_orphans import OrphanJudge
+
+        judge = OrphanJudge(config, verdict=settings.orphans, dir=settings.dir, redact=settings.redact)
+        config.pluginmanager.register(judge, 'replay-orphans')
     if not hasattr(config, 'workerinput'):
         config.pluginmanager.register(_Reporter(config), 'replay-reporter')
 

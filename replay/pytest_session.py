@@ -14,15 +14,19 @@ from typing import Any, NoReturn, cast
 
 import pytest
 
+from .adapters import Started
 from .cassette import Run
 from .errors import CassetteDamaged, CassetteInconsistent, CassetteNotFound, CassetteTooNew, ReplayError
 from .match import Diverged
 from .modes import OFFERED
 from .names import cassette_name
 from .options import Options, choice
+from .orphans import orphans_of, plays_the_same
+from .pytest_orphans import is_gone, owned_names
 from .redact import Redactor, UserRule
 from .report import Note, Problem, State
 from .session import Session
+from .store import Store
 from .verdicts import RunLacking, RunUnfinished, Unplayed
 
 __all__ = ('MARKER', 'Disabled', 'OwnSession')
@@ -95,6 +99,7 @@ class OwnSession:
             redact=redact,
             **cast('Any', {**wishes, 'record': mode}),
         )
+        self.session.renamed = self._renamed
         self._judged = False
 
     def open(self) -> None:
@@ -206,6 +211,15 @@ class OwnSession:
         )
         return min((test for test in alike if cassette_name(test) == name), default=item.nodeid)
 
+    def _renamed(self, store: Store, agent: str, started: Started) -> tuple[str, str] | None:
+        """The cassette that this test has left behind, if it was renamed."""
+        items = self._item.session.items
+        owned = owned_names(items, self._redactor)
+        for orphan in orphans_of(store, owned=owned, is_gone=lambda test: is_gone(test, items)):
+            if plays_the_same(store, orphan, agent, started):
+                return orphan.path, orphan.test
+        return None
+
     def _shown(self, error: ReplayError) -> Problem:
         """The problem, with what holds a recording back."""
         problem = Problem.of(error)
@@ -296,6 +310,7 @@ def _tell_below(root: Path, error: ReplayError) -> None:
     """Let an error name paths as people have them: below the root of the tests."""
     error.expected = error.expected and _below(root, error.expected)
     error.where = replace(error.where, cassette=error.where.cassette and _below(root, error.where.cassette))
+    error.details = tuple((label, _below(root, value)) for label, value in error.details)
     error.next = tuple(_below(root, step) for step in error.next)
     error.details = tuple((label, _below(root, value)) for label, value in error.details)
 

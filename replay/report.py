@@ -81,7 +81,10 @@ class Problem:
             ),
             where=str(replace(error.where, cassette=None)),
             next=error.next,
-            cause='\n'.join([error.headline, *(readings or ())]),
+            # What was found for one test helps no other.
+            cause='\n'.join(
+                [error.headline, *(readings or ()), *(text for label, text in error.details if label == 'found')]
+            ),
             block=error.block,
         )
 

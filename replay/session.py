@@ -18,7 +18,7 @@ from inspect import iscoroutinefunction
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, cast
+from typing import Any, Self, TypeAlias, TypeVar, Unpack, cast
 
 from .adapters import Conductor, RunConductor, Started, hosts
 from .canon import Json, JsonObject
@@ -40,6 +40,9 @@ from .veil import Veil, veiled_run
 from .verdicts import Texts
 
 __all__ = ('RunView', 'Session', 'use_cassette')
+
+Renamed: TypeAlias = Callable[[Store, str, Started], tuple[str, str] | None]
+"""Finds, for an agent and its run that starts, a cassette that a renamed test has left behind."""
 
 _Function = TypeVar('_Function', bound=Callable[..., Any])
 
@@ -68,6 +71,8 @@ class Session(Conductor):
         self.test = test
         self.written: Path | None = None
         """The file that was written when the session closed, if one was."""
+        self.renamed: Renamed = lambda _store, _agent, _started: None
+        """Finds path and test of a cassette that no test owns and that plays the run."""
         self.redactor = Redactor(os.environ, self.options.redact)
         """What puts stand-ins in the place of secrets."""
         self._store = Store(dir, redactor=self.redactor)
@@ -347,7 +352,7 @@ class Session(Conductor):
 
     def _refusal(self, agent: str, started: Started, found: Found) -> ReplayError:
         if found is Found.NO_CASSETTE:
-            return self.texts.no_cassette(agent, started.prompt)
+            return self.texts.no_cassette(agent, started.prompt, renamed=self.renamed(self._store, agent, started))
         return self.texts.run_lacking(agent, started.prompt, self.recorded_runs)
 
     # -- the cassette

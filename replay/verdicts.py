@@ -85,14 +85,27 @@ class Texts:
     test: str | None
     """Id of the test that owns the cassette; then commands are those of pytest."""
 
-    def no_cassette(self, agent: str, prompt: Json) -> ReplayError:
-        """A run started, there is no cassette, and nothing may be recorded."""
+    def no_cassette(self, agent: str, prompt: Json, *, renamed: tuple[str, str] | None = None) -> ReplayError:
+        """A run started, there is no cassette, and nothing may be recorded.
+
+        Args:
+            agent: Name of the agent.
+            prompt: The user prompt as wire JSON.
+            renamed: Path and test of a cassette that plays the same and that no test owns.
+        """
+        details, steps = _first(agent, prompt), (self._command('once', 'to record it'),)
+        if renamed is not None and self.test is not None:
+            path, test = renamed
+            details += (('found', f'{path} plays the same first request and no test owns it'),)
+            move, (record, _, why) = _move(test, self.test), steps[0].partition('     ')
+            width = max(len(move), len(record)) + 6
+            steps = (f'{move:<{width}}if the test was renamed', f'{record:<{width}}{why}')
         return CassetteNotFound(
             'no cassette',
             expected=f'{self.path.as_posix()}   (mode {self.mode}: nothing is recorded)',
-            details=_first(agent, prompt),
+            details=details,
             where=self._where(),
-            next=(self._command('once', 'to record it'),),
+            next=steps,
         )
 
     def run_lacking(self, agent: str, prompt: Json, recorded: Sequence[Run]) -> ReplayError:
@@ -171,6 +184,14 @@ class Texts:
         if self.test is not None:
             return f'pytest {quote(self.test)} --replay-record={mode}     {why}'
         return f'use_cassette({self.name!r}, record={mode!r})     {why}'
+
+
+def _move(old: str, new: str) -> str:
+    """The command that lets a cassette follow its test; tests of one file need no path."""
+    file, _, _ = new.partition('::')
+    if old.startswith(f'{file}::'):
+        old, new = old.removeprefix(f'{file}::'), new.removeprefix(f'{file}::')
+    return f'replay move {quote(old)} {quote(new)}'
 
 
 def _first(agent: str, prompt: Json) -> tuple[tuple[str, str], ...]:
