@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from shutil import copytree
 from textwrap import dedent
 
 import pytest
@@ -39,10 +40,6 @@ class Project:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        (path / 'pytest.ini').write_text('[pytest]\ntestpaths = tests\n', encoding='utf-8')
-        (path / 'tests').mkdir()
-        self.write(TESTS)
-        self.run('--replay-record=once')
 
     def write(self, text: str, name: str = 'test_trip') -> None:
         (self.path / f'tests/{name}.py').write_text(text, encoding='utf-8')
@@ -57,9 +54,19 @@ class Project:
         )
 
 
+@pytest.fixture(scope='module')
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp('recorded'))
+    (project.path / 'pytest.ini').write_text('[pytest]\ntestpaths = tests\n', encoding='utf-8')
+    (project.path / 'tests').mkdir()
+    project.write(TESTS)
+    assert project.run('--replay-record=once').returncode == 0
+    return project
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
+def project(recorded: Project, tmp_path: Path) -> Project:
+    return Project(Path(copytree(recorded.path, tmp_path / 'project')))
 
 
 RENAMED = ('test_round_trip', 'test_return_trip')
@@ -98,23 +105,16 @@ def test_the_proposed_command_does_what_it_says(project: Project):
     assert (moved.returncode, project.run('--replay-orphans=fail').returncode) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    'change',
-    [
-        pytest.param(('test_round_trip', 'test_x(): pass\ndef test_round_trip'), id='its test is there'),
-        pytest.param(('Weather in Paris and back?', 'Another question?'), id='it plays something else'),
-    ],
-)
-def test_a_cassette_is_not_proposed_if(project: Project, change: tuple[str, str]):
-    text = TESTS.replace(*change)
-    if 'test_x' in change[1]:
-        text = text.replace(
-            'test_x(): pass',
-            'test_return_trip(agent_run_replay):\n    trip_agent.run_sync("Weather in Paris and back?")\n',
-        )
-    else:
-        text = text.replace(*RENAMED)
-    project.write(text)
+def test_a_cassette_is_not_proposed_if_its_test_is_there(project: Project):
+    new = 'def test_return_trip(agent_run_replay):\n    trip_agent.run_sync("Weather in Paris and back?")\n\n\n'
+    project.edit('class TestTrip', f'{new}class TestTrip')
+    said = project.run('-k', 'test_return_trip').stdout
+    assert 'replay: no cassette' in said
+    assert 'found  ' not in said
+
+
+def test_a_cassette_is_not_proposed_if_it_plays_something_else(project: Project):
+    project.write(TESTS.replace(*RENAMED).replace('Paris and back?', 'Rome?'))
     said = project.run('-k', 'test_return_trip').stdout
     assert 'replay: no cassette' in said
     assert 'found  ' not in said
@@ -127,16 +127,12 @@ def test_the_file_of_a_proposed_cassette_may_be_gone(project: Project):
 
 
 @pytest.mark.parametrize('processes', [(), XDIST], ids=['one process', 'xdist'])
-@pytest.mark.parametrize(
-    ('verdict', 'code', 'note'), [('warn', 0, ''), ('fail', 1, ' (failed by --replay-orphans=fail)')]
-)
-def test_orphans_are_named_and_fail_if_asked(
-    project: Project, processes: tuple[str, ...], verdict: str, code: int, note: str
-):
+@pytest.mark.parametrize(('verdict', 'code'), [('warn', 0), ('fail', 1)])
+def test_orphans_are_named_and_fail_if_asked(project: Project, processes: tuple[str, ...], verdict: str, code: int):
     project.edit('def test_round_trip(agent_run_replay)', 'def helper(agent_run_replay)')
     result = project.run(f'--replay-orphans={verdict}', *processes)
     assert result.returncode == code, result.stdout
-    assert ORPHANS.format(note) in result.stdout
+    assert ORPHANS.format(' (failed by --replay-orphans=fail)' if code else '') in result.stdout
 
 
 def test_orphans_are_ignored_without_being_asked_for(project: Project):
@@ -146,7 +142,6 @@ def test_orphans_are_ignored_without_being_asked_for(project: Project):
     assert 'no test owns' not in result.stdout
 
 
-@pytest.mark.parametrize('processes', [(), XDIST], ids=['one process', 'xdist'])
 @pytest.mark.parametrize(
     'options',
     [
@@ -156,12 +151,14 @@ def test_orphans_are_ignored_without_being_asked_for(project: Project):
         ('tests/test_trip.py::test_shared',),
         ('--deselect', 'tests/test_trip.py::test_shared'),
         ('--ignore=tests/other',),
+        ('-k', 'shared', *XDIST),
+        ('tests/test_trip.py', *XDIST),
     ],
     ids=' '.join,
 )
-def test_a_part_of_the_suite_has_no_orphans(project: Project, options: tuple[str, ...], processes: tuple[str, ...]):
+def test_a_part_of_the_suite_has_no_orphans(project: Project, options: tuple[str, ...]):
     project.edit('def test_round_trip', 'def helper')
-    result = project.run('--replay-orphans=fail', *options, *processes)
+    result = project.run('--replay-orphans=fail', *options)
     assert result.returncode == 0, result.stdout
     assert 'no test owns' not in result.stdout
 
@@ -186,13 +183,9 @@ def test_the_cassettes_of_a_file_that_is_skipped_are_no_orphans(project: Project
 
 
 def test_a_cassette_that_a_configuration_fixture_names_is_owned_by_who_uses_it(project: Project):
-    text = TESTS.replace(
-        "@pytest.mark.agent_run_replay(cassette='shared')\ndef test_shared()", 'def test_new(agent_run_replay)'
-    )
-    fixture = "\n@pytest.fixture(scope='module')\ndef agent_run_replay_config():\n    return {'cassette': 'shared'}\n"
-    project.write(
-        text.partition('def test_round_trip')[0] + fixture + text[text.index('def test_new') :].partition('class')[0]
-    )
+    fixture = "@pytest.fixture(scope='module')\ndef agent_run_replay_config():\n    return {'cassette': 'shared'}\n"
+    head = TESTS.partition('def test_round_trip')[0]
+    project.write(f'{head}{fixture}\ndef test_new(agent_run_replay):\n    trip_agent.run_sync("Weather?")\n')
     result = project.run('--replay-orphans=warn')
     assert 'shared.json' not in result.stdout
     assert 'no test owns 2 cassettes' in result.stdout
