@@ -31,6 +31,9 @@ Cause: TypeAlias = Literal[
 ]
 """What kind of change a divergence stands for. The same cause in many tests is one finding."""
 
+NO_ANSWER: tuple[Cause, ...] = ('order', 'error')
+"""Causes that no recorded answer can be kept for: the run does something else altogether."""
+
 
 Field: TypeAlias = Literal['instructions', 'messages', 'settings', 'tools', 'output']
 """What of a request is compared; built-in tools are `tools`."""

@@ -337,14 +337,28 @@ class _Reporter:
             return
         from .report import cause_lines, section_title, summary_line
 
+        kept = self._keep_causes(groups)
+        verbose = self._config.get_verbosity() > 0
         if groups:
             terminalreporter.write_sep('=', section_title(groups))
         for number, notes in enumerate(groups, 1):
-            for line in cause_lines(number, notes, sole=len(groups) == 1, verbose=self._config.get_verbosity() > 0):
+            for line in cause_lines(number, notes, sole=len(groups) == 1, verbose=verbose, kept=kept):
                 terminalreporter.write_line(line)
         settings = self._config.stash[_SETTINGS]
         mode = 'none' if settings.ci else settings.record
         terminalreporter.write_line(summary_line([note for note, _ in self._found.values()], mode=mode))
+
+    def _keep_causes(self, groups: 'list[list[Note]]') -> bool:
+        """Keep the tests of each cause for `replay record --cause N` and `replay rebind --cause N`.
+
+        Returns:
+            Whether they are kept: not without pytest's cache, and not if one of these commands runs the tests.
+        """
+        cache = getattr(self._config, 'cache', None)
+        if cache is None or self._config.pluginmanager.hasplugin('replay.cli._recording'):
+            return False
+        cache.set('replay/causes', [[note.test for note in notes] for notes in groups])
+        return True
 
     def _grouped(self) -> 'list[list[Note]]':
         """Group the notes by cause; the first test of each says how many others there are."""

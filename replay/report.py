@@ -10,6 +10,7 @@ from shlex import quote
 from typing import Any, Literal, TypeAlias
 
 from .errors import CassetteDamaged, CassetteInconsistent, CassetteTooNew, ReplayError
+from .match import NO_ANSWER, Diverged
 from .printable import printable, printable_lines, shortened
 
 State: TypeAlias = Literal['differ', 'unplayed', 'missing', 'damaged', 'recorded', 'played', 'failed']
@@ -45,6 +46,7 @@ class Problem:
         where: Run, node and field as far as they are known, joined for reading.
         next: Commands or steps that help, in order of likelihood.
         cause: What two problems have in common if one change explains both.
+        rebinds: Whether the recorded answers can be kept for what is asked now.
     """
 
     headline: str
@@ -55,6 +57,7 @@ class Problem:
     cause: str = ''
     block: tuple[str, ...] = ()
     """Lines that stand as they are."""
+    rebinds: bool = False
 
     @classmethod
     def of(cls, error: ReplayError) -> 'Problem':
@@ -86,6 +89,7 @@ class Problem:
                 [error.headline, *(readings or ()), *(text for label, text in error.details if label == 'found')]
             ),
             block=error.block,
+            rebinds=isinstance(error, Diverged) and error.divergence.cause not in NO_ANSWER,
         )
 
 
@@ -143,7 +147,9 @@ def section_title(groups: Sequence[Sequence[Note]]) -> str:
     return f'replay: {_count(len(groups), "cause")}, {_count(sum(map(len, groups)), "test")}'
 
 
-def cause_lines(number: int, notes: Sequence[Note], *, sole: bool = True, verbose: bool = False) -> list[str]:
+def cause_lines(
+    number: int, notes: Sequence[Note], *, sole: bool = True, verbose: bool = False, kept: bool = False
+) -> list[str]:
     """Report one cause with its values, the first test that it hit, the others by name, and what to type next.
 
     Args:
@@ -151,6 +157,7 @@ def cause_lines(number: int, notes: Sequence[Note], *, sole: bool = True, verbos
         notes: The notes of the cause, at least one; all have a problem.
         sole: Whether there is no other cause.
         verbose: Whether every other test is named instead of the first few.
+        kept: Whether commands find the tests of a cause by its number.
 
     Returns:
         The lines from top to bottom, without line ends.
@@ -166,7 +173,9 @@ def cause_lines(number: int, notes: Sequence[Note], *, sole: bool = True, verbos
         *(f'   {printable(line)}' for line in problem.block),
         f'   where  {"  ".join(places)}',
         *_labelled('also', _others(notes, verbose=verbose)),
-        *_labelled('next', [printable(step) for step in _steps(problem, notes, sole=sole)]),
+        *_labelled(
+            'next', [printable(step) for step in _steps(problem, notes, sole=sole, number=number if kept else None)]
+        ),
     ]
 
 
@@ -244,13 +253,14 @@ def _others(notes: Sequence[Note], *, verbose: bool) -> list[str]:
     return [f'{", ".join(names[:2])}, {len(names) - 2} more (-v lists them)']
 
 
-def _steps(problem: Problem, notes: Sequence[Note], *, sole: bool) -> Sequence[str]:
+def _steps(problem: Problem, notes: Sequence[Note], *, sole: bool, number: int | None) -> Sequence[str]:
     """What to type next: the first problem's own advice, for all tests of the cause.
 
     Args:
         problem: The problem of the first note.
         notes: The notes of the cause.
         sole: Whether there is no other cause, so that these are all tests that failed.
+        number: Number of the cause, if commands know it.
     """
     once = list({note.cassette: note for note in reversed(notes)}.values())[::-1]
     tests = '--last-failed' if sole and len(once) > _NAMED else ' '.join(quote(note.test) for note in once)
@@ -258,9 +268,13 @@ def _steps(problem: Problem, notes: Sequence[Note], *, sole: bool) -> Sequence[s
         return [step.replace(quote(notes[0].test), tests) for step in problem.next]
     runs, tokens = sum(note.runs for note in once), sum(note.tokens for note in once)
     cost = f'ask the model again ({_count(runs, "run")}, about {_thousands(tokens)} tokens as recorded)'
-    if tests.startswith('--'):
-        return [f'pytest {tests} --replay-record=rewrite     {cost}']
-    return [f'replay record {tests}     {cost}, then replay accept']
+    chosen = tests if number is None else f'--cause {number}'
+    if chosen.startswith('--last'):
+        return [f'pytest {chosen} --replay-record=rewrite     {cost}']
+    steps = [f'replay record {chosen}     {cost}, then replay review']
+    if problem.rebinds:
+        steps.append(f'replay rebind {chosen}     keep the recorded answers, marked "rebound" until the next recording')
+    return steps
 
 
 def _thousands(tokens: int) -> str:

@@ -37,7 +37,7 @@ from .effects import (
     Stop,
 )
 from .errors import ReplayError
-from .match import FIELDS, Difference, Divergence, Field, locate
+from .match import FIELDS, NO_ANSWER, Difference, Divergence, Field, locate
 from .playback import Playback
 from .veil import Veil, marked
 
@@ -269,7 +269,7 @@ class Tape:
         """Whether the run goes on all the same; what it does is written down then."""
         if self._apart == 'record':
             self._playback = None
-        if self._apart == 'stop' or (self._apart == 'rebind' and difference.cause in _NO_ANSWER):
+        if self._apart == 'stop' or (self._apart == 'rebind' and difference.cause in NO_ANSWER):
             return False
         self.fresh = True
         return True
@@ -282,7 +282,3 @@ class Tape:
         marks = dict.fromkeys([*old, *([REBOUND] if self._playback is not None else [])])
         run = replace(run, marks=tuple(marks)) if marks else run
         return run if self._veil is None else marked(run)
-
-
-_NO_ANSWER = ('order', 'error')
-"""Causes of differences that no recorded answer can be bound to: the run does something else altogether."""

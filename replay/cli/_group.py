@@ -17,6 +17,8 @@ COMMANDS = {
     'pending': ('_pending', 'List the recordings that wait for a decision.'),
     'accept': ('_pending', 'Put pending recordings in the place of the accepted ones.'),
     'reject': ('_pending', 'Throw pending recordings away.'),
+    'rebind': ('_rebind', 'Keep recorded answers for requests that have changed.'),
+    'drift': ('_drift', 'Compare what models answer now with the cassettes.'),
     'move': ('_move', 'Let the cassettes of a renamed test follow it.'),
     'seal': ('_seal', 'Seal cassettes again that were edited by hand.'),
     'prune': ('_prune', 'Remove cassettes of tests that are gone.'),

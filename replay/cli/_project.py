@@ -5,6 +5,7 @@ Importing pytest to be told would take longer than most commands do.
 
 import os
 import tomllib
+from collections.abc import Mapping
 from configparser import ConfigParser
 from configparser import Error as IniError
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ class Project:
     """Folder that test ids are relative to; absolute."""
     folder: Path
     """Folder of the cassettes; relative to the current folder if it is below it."""
+    cache: Path
+    """Folder of the cache of pytest."""
 
     def here(self, test: str) -> str:
         """Write a test id so that pytest finds the test from the current folder."""
@@ -77,17 +80,18 @@ def project() -> Project:
             if path.is_file():
                 values = _values(path, section)
                 if values is not None:
-                    return _made(here, folder, str(values.get('replay_dir', DEFAULT_FOLDER)))
+                    return _made(here, folder, values)
                 if name == 'pyproject.toml' and fallback is None:
                     fallback = folder
     if fallback is None:
         fallback = next((folder for folder in (here, *here.parents) if (folder / 'setup.py').is_file()), here)
-    return _made(here, fallback, DEFAULT_FOLDER)
+    return _made(here, fallback, {})
 
 
-def _made(here: Path, root: Path, folder: str) -> Project:
-    whole = root / folder
-    return Project(root=root, folder=whole.relative_to(here) if whole.is_relative_to(here) else whole)
+def _made(here: Path, root: Path, values: Mapping[str, Any]) -> Project:
+    folder = root / str(values.get('replay_dir', DEFAULT_FOLDER))
+    cache = root / os.path.expandvars(str(values.get('cache_dir', '.pytest_cache')))
+    return Project(root=root, folder=folder.relative_to(here) if folder.is_relative_to(here) else folder, cache=cache)
 
 
 def _values(path: Path, section: str) -> dict[str, Any] | None:

@@ -23,8 +23,8 @@ from ._files import shown_path, split_path
 from ._out import note, say, say_json
 
 if TYPE_CHECKING:
+    from replay.modes import Mode
     from replay.session import Session
-    from replay.tape import Mode
 
 __all__ = ('run_command',)
 

@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from replay.cli._agents import load_agent
 from replay.cli._group import replay as command
-from replay.cli._record import _tests_of
+from replay.cli._targets import owners_of
 from replay.session import Session
 from replay.store import Store
 from tests.terminal import CHECKOUT, in_terminal
@@ -117,8 +117,8 @@ def test_a_new_recording_is_offered_and_an_equal_one_is_not(store: Store) -> Non
     assert result.stdout.endswith(
         'no run    test_app.py::test_alone\n'
         '2 recorded: 0 changed, 1 new, 1 unchanged, 0 fails\n'
-        'next      replay accept    to keep what was recorded\n'
-        '          replay reject    to throw it away\n'
+        'next      replay review    to go through it, or\n'
+        '          replay accept    to keep it all, replay reject to throw it away\n'
     )
     assert store.names() == ['test_app/test_looks.json']
     assert store.pending() == ['test_app/test_looks_twice.json']
@@ -197,7 +197,7 @@ def test_cassettes_that_no_test_owns_are_told(store: Store) -> None:
 def test_a_cassette_stands_for_the_test_that_owns_it(store: Store) -> None:
     recorded(store)
     targets = ['tapes/test_app/test_looks.json', 'test_app.py::test_looks', 'test_shaky.py']
-    assert _tests_of(targets, Path('tapes')) == ['test_app.py::test_looks', 'test_shaky.py']
+    assert owners_of(targets, Path('tapes')) == ['test_app.py::test_looks', 'test_shaky.py']
 
 
 @pytest.mark.parametrize('arguments', [['nowhere.json'], [], ['--dir', 'nowhere']])

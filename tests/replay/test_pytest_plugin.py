@@ -464,7 +464,7 @@ def test_a_changed_instruction_fails_every_test_and_is_reported_once(project: Pr
     ]
     result.stdout.fnmatch_lines(['=* replay: 1 cause, 3 tests =*'])
     where = 'test_trip.py::test_weather[Paris]  run trip_agent  node 1 ModelRequestNode  field instructions'
-    assert section(result)[:-1] == [
+    assert section(result)[:-2] == [
         '1. instructions of trip_agent changed                     3 tests, 3 cassettes',
         '     recorded  Answer briefly.',
         '     now       Answer briefly. Never guess.',

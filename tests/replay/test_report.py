@@ -62,7 +62,7 @@ def test_few_tests_are_recorded_by_name_as_a_shell_takes_it():
     lines = cause_lines(1, [note(test) for test in TESTS[:3:2]])
     assert lines[-2:] == [
         '   also   test_ticket',
-        f"   next   replay record '{TESTS[0]}' {TESTS[2]}     {COST.format('2 runs, about 3 k')}, then replay accept",
+        f"   next   replay record '{TESTS[0]}' {TESTS[2]}     {COST.format('2 runs, about 3 k')}, then replay review",
     ]
 
 
@@ -74,7 +74,7 @@ def test_many_tests_are_named_too_if_others_failed_for_another_cause():
 def test_tests_of_one_cassette_are_recorded_by_the_first_of_them():
     both = [replace(note(f't::a[{loop}]'), cassette='a.json') for loop in ('asyncio', 'trio')]
     assert cause_lines(1, both)[-1] == (
-        f"   next   replay record 't::a[asyncio]'     {COST.format('1 run, about 2 k')}, then replay accept"
+        f"   next   replay record 't::a[asyncio]'     {COST.format('1 run, about 2 k')}, then replay review"
     )
 
 
