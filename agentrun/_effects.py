@@ -132,7 +132,7 @@ class RunEnd:
     """How a run was left. A run that was left early has neither output nor error."""
 
     messages: list[ModelMessage]
-    """All messages of the run, handed-in history included, oldest first."""
+    """All messages of the run, or of its streamed result if that has more; handed-in history included, oldest first."""
     new_from: int
     """Index of the first message that this run added."""
     ended: bool

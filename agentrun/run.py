@@ -198,9 +198,11 @@ def _tell_end(run: AgentRun[Any, Any], error: BaseException | None) -> None:
     """Tell the handler, if there is one, that the run is over."""
     deps = run.ctx.deps
     if deps.handler is not None:
+        # A streamed result that is complete has more of them, as in pydantic-ai 1.38; one that was left has fewer.
+        messages = max(run.all_messages(), deps.result_messages or [], key=len)
         deps.handler.finished(
             RunEnd(
-                messages=run.all_messages(),
+                messages=messages,
                 new_from=deps.new_message_index,
                 ended=run.result is not None,
                 error=error,

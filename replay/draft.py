@@ -7,15 +7,16 @@ are kept as a fact beside the nodes.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import cast
 
 from .attempts import definition_json, parsed
 from .calls import calls_of, following, places, untold
 from .canon import Json, JsonObject, own
 from .cassette import Attempt, Definition, Node, Raised, Run, ToolResult
-from .effects import Answered, Calls, Counted, Effect, Failed, Finish, Outcome, Request
+from .effects import Answered, Calls, Counted, Cut, Effect, Failed, Finish, Outcome, Request
 from .match import match_message, match_messages, merged
-from .streams import TAKES_RESPONSE
+from .streams import TAKES_RESPONSE, Stream
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class _Node:
     counted: JsonObject | None = None
     asked: int = 0
     attempts: list[Attempt] = field(default_factory=list[Attempt])
+    stream: Stream | None = None
     calls: Calls | None = None
     started: tuple[int, ...] | None = None
     finished: tuple[int, ...] | None = None
@@ -66,18 +68,22 @@ class Draft:
         """What came of the effect that was begun last."""
         node = self._nodes[-1]
         match outcome:
-            case Answered(message=message):
+            case Answered(message=message, stream=stream):
+                node.stream = stream
                 run_id = message.get('run_id') or cast('JsonObject', node.message).get('run_id')
                 self._response = {**message, 'run_id': run_id}
                 self._fresh = [self._response]
             case Counted(usage=usage):
                 node.counted = usage
-            case Failed(raised=raised):
+            case Failed(raised=raised, stream=stream):
                 inside = self._effect.inside if isinstance(self._effect, Request) else None
-                if inside is None:
-                    node.raised = raised
+                if inside is None or stream is not None:
+                    node.raised, node.stream = raised, stream
                 else:  # the model around it decides what becomes of that
                     node.attempts.append(Attempt(model=inside, raised=raised))
+                self._fresh = []
+            case Cut(stream=stream):
+                node.stream = stream
                 self._fresh = []
             case _:
                 node.calls = cast('Calls', self._effect)
@@ -101,6 +107,7 @@ class Draft:
         if not _placed(self._nodes, history, new):
             noted.update(messages=cast('Json', messages), new_from=finish.new_from)
             history = (self._first or history)[:-1]
+        self._hand_calls_on()
         if self._nodes and self._nodes[-1].raised is None:
             self._nodes[-1].raised = finish.raised
         self._keep_unheard()
@@ -131,7 +138,7 @@ class Draft:
         """One more model is asked: what the one before it answered, if it did, was passed over."""
         if self._response is not None and before is not None:
             node.attempts.append(Attempt(model=before.inside or '', response=self._response))
-            self._response = None
+            self._response = node.stream = None
         sent = merged([*self._sent, *parsed(effect.sent)] if effect.appended else parsed(effect.sent))
         changed: JsonObject = _edit(self._sent, sent)
         if effect.definition != node.definition:
@@ -140,6 +147,14 @@ class Draft:
             resent = cast('JsonObject', node.facts.setdefault('resent', {}))
             resent[str(node.asked - 1)] = changed
         self._sent = sent
+
+    def _hand_calls_on(self) -> None:
+        """Calls that ran when a stream had ended in a result belong to the node that holds the response."""
+        for node, after in pairwise(self._nodes):
+            if node.kind == 'ModelRequestNode' and after.kind == 'SetFinalResult':
+                after.calls, after.started, after.finished = node.calls, node.started, node.finished
+                after.results = node.results
+                node.calls, node.started, node.finished, node.results = None, None, None, {}
 
     def _keep_unheard(self) -> None:
         """A response that no node took up and no history shows (it exceeded a limit) stands on its request."""
@@ -163,6 +178,7 @@ class Draft:
             message=node.message,
             from_history=node.from_history,
             definition=node.definition,
+            stream=node.stream,
             counted=node.counted,
             started=node.started,
             finished=node.finished,

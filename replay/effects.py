@@ -10,6 +10,7 @@ from typing import TypeAlias
 from .canon import Json, JsonObject
 from .cassette import Definition, Raised, ToolResult
 from .match import Divergence
+from .streams import Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,8 @@ class Request:
     definition: Definition
     inside: str | None = None
     """Name of the model, if another model asks it as one of several: its node may make more requests."""
+    streamed: bool = False
+    """Whether the response is to be had as it comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ class Answered:
     """Outcome of a request: the model's response."""
 
     message: JsonObject
+    stream: Stream | None = None
+    """What passed, if it was streamed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,18 @@ class Failed:
     """Outcome of a request or count that raised."""
 
     raised: Raised
+    stream: Stream | None = None
+    """What had passed before, if the response had begun to stream."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Outcome of a streamed request that was left before its end."""
+
+    cancelled: bool = False
+    """Whether its reader was cancelled while it waited; else it left by itself."""
+    stream: Stream | None = None
+    """What had passed before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +95,7 @@ class Ended:
     results: Mapping[int, ToolResult]
 
 
-Outcome: TypeAlias = Answered | Counted | Failed | Ended
+Outcome: TypeAlias = Answered | Counted | Failed | Cut | Ended
 """What came of an effect."""
 
 

@@ -7,7 +7,7 @@ from .attempts import definition_of, outcome_of, parsed
 from .calls import arrivals, calls_of, following, places, results_of
 from .canon import Json, JsonObject, dumps, own
 from .cassette import Definition, Node, Raised, Run, ToolResult
-from .effects import Answered, Calls, Count, Counted, Effect, Ended, Failed, Finish, Outcome, Request
+from .effects import Answered, Calls, Count, Counted, Cut, Effect, Ended, Failed, Finish, Outcome, Request
 from .match import (
     ABSENT,
     FIELD_OF,
@@ -20,7 +20,7 @@ from .match import (
     match_node,
     merged,
 )
-from .streams import response_to
+from .streams import ending, response_to
 
 
 class Playback:
@@ -91,10 +91,9 @@ class Playback:
         response = response_to(node, self.unplayed)
         if self._asked == len(node.attempts) + 1:
             self._fresh = [] if response is None else [response]
-            if response is not None:
-                return Answered(message=response)
-            if node.raised is not None and not node.attempts:
-                return Failed(raised=node.raised)
+            outcome = _outcome(node, response, streamed=effect.streamed)
+            if outcome is not None:
+                return outcome
         return _never(effect)
 
     def _compared_again(self, effect: Request, node: Node) -> Difference | None:
@@ -113,7 +112,10 @@ class Playback:
     def _played(self, effect: Calls, node: Node) -> Ended:
         """The recorded batch in the indexes of the live one."""
         imported = bool(self.recorded.facts.get('imported'))
-        message = following(self.unplayed)
+        later = self.unplayed
+        if node.kind == 'ModelRequestNode' and later and later[0].kind == 'SetFinalResult':
+            node, later = later[0], later[1:]
+        message = following(later)
         results = results_of(effect.response, node, message, imported=imported)
         index_of = {place: index for index, place in enumerate(places(calls_of(effect.response), effect.calls))}
         finished = arrivals(effect.response, message) if imported else node.finished
@@ -218,6 +220,18 @@ def _uninstructed(messages: Sequence[JsonObject]) -> list[JsonObject]:
 
 def _never(effect: Effect) -> Difference:
     return Difference(cause='order', field=type(effect).__name__.lower(), recorded=ABSENT, live='asked for')
+
+
+def _outcome(node: Node, response: JsonObject | None, *, streamed: bool) -> Outcome | None:
+    """What came of a request: with what passed, if it is to be had as it comes and was."""
+    stream = node.stream if streamed else None
+    if response is not None:
+        return Answered(message=response, stream=stream)
+    if stream is not None and ending(stream) == 'cut':
+        return Cut(cancelled=stream[-1].get('cut') == 'cancelled', stream=stream)
+    if node.raised is None or (node.attempts and stream is None):
+        return None
+    return Failed(raised=node.raised, stream=stream)
 
 
 def _same_bytes(recorded: Sequence[JsonObject], live: Sequence[bytes]) -> bool:

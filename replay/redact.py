@@ -22,7 +22,7 @@ __all__ = ('Redactor', 'UserRule', 'parse_rules')
 UserRule: TypeAlias = tuple[str, str] | Callable[[str], str]
 """A name and a regular expression (its group `secret`, if it has one, is what is replaced), or a function of text."""
 
-_STAND_IN = re.compile(r'<secret:[^<>"\\\n]{1,100}>')
+STAND_IN = re.compile(r'<secret:[^<>"\\\n]{1,100}>')
 _NAME = re.compile(r'[A-Za-z0-9_.-]{1,60}')
 _SHORTEST = 8
 """Characters that the value of a variable has at least: shorter ones are words by chance."""
@@ -228,12 +228,12 @@ def parse_rules(lines: Sequence[str]) -> list[UserRule]:
 
 def has_stand_in(text: str) -> bool:
     """Whether a text holds a stand-in."""
-    return '<secret:' in text and _STAND_IN.search(text) is not None
+    return '<secret:' in text and STAND_IN.search(text) is not None
 
 
 def named(redacted: str, text: str) -> str:
     """Name what was redacted: the stand-ins that a text had not before, in order of appearance."""
-    before, after = Counter(_STAND_IN.findall(text)), Counter(_STAND_IN.findall(redacted))
+    before, after = Counter(STAND_IN.findall(text)), Counter(STAND_IN.findall(redacted))
     found = [stand_in for stand_in, count in after.items() if count > before[stand_in]]
     return ', '.join(found) or 'what a rule of yours replaces'
 
@@ -260,8 +260,8 @@ def _outside(text: str, redact: Callable[[str], str]) -> str:
     """Redact what stands between stand-ins."""
     if '<secret:' not in text:
         return redact(text)
-    kept = [*_STAND_IN.findall(text), '']
-    return ''.join(redact(piece) + stand_in for piece, stand_in in zip(_STAND_IN.split(text), kept, strict=True))
+    kept = [*STAND_IN.findall(text), '']
+    return ''.join(redact(piece) + stand_in for piece, stand_in in zip(STAND_IN.split(text), kept, strict=True))
 
 
 def _pair_redacted(found: re.Match[str]) -> str:
@@ -284,7 +284,7 @@ def _label(field: str) -> str:
 def _is_secret(field: str, value: str) -> bool:
     """Whether a text is a secret because of the name of its field."""
     name = _label(field)
-    if len(value) < 4 or value.lower() in COMMON or _STAND_IN.fullmatch(value):
+    if len(value) < 4 or value.lower() in COMMON or STAND_IN.fullmatch(value):
         return False
     if FIELDS.search(name):
         return True

@@ -17,7 +17,8 @@ from .cassette import Node
 from .shapes import PYDANTIC_AI_1_38
 
 __all__ = (
-    'STATE', 'TAKES_RESPONSE', 'Stream', 'assembled', 'ending', 'is_event', 'pack_stream', 'response_to',
+    'STATE', 'TAKES_RESPONSE', 'TEXT_FIELDS', 'Stream', 'assembled', 'ending', 'has_ending',
+    'is_event', 'pack_stream', 'response_to',
     'unpack_stream',
 )  # fmt: skip
 
@@ -36,7 +37,7 @@ TAKES_RESPONSE = ('CallToolsNode', 'SetFinalResult')
 _NAMED = ('model_name', 'timestamp', 'provider_name', 'provider_url')
 """Fields that are known when a stream opens, as a rule."""
 
-_TEXT_FIELDS: Mapping[str, str] = {
+TEXT_FIELDS: Mapping[str, str] = {
     'text': 'content', 'thinking': 'content', 'tool-call': 'args', 'builtin-tool-call': 'args',
 }  # fmt: skip
 """The field of a part that comes in pieces, by the kind of part."""
@@ -54,6 +55,11 @@ _DELTAS: Mapping[str, tuple[str, ...]] = {
 def is_event(entry: JsonObject) -> bool:
     """Whether an entry of a stream is an event, and no state or ending."""
     return 'event_kind' in entry
+
+
+def has_ending(stream: Sequence[JsonObject]) -> bool:
+    """Whether a stream says how it ended."""
+    return bool(stream) and not stream[-1].keys().isdisjoint(_ENDINGS)
 
 
 def ending(stream: Sequence[JsonObject]) -> str:
@@ -279,7 +285,7 @@ class _Unpacker:
                 self._stream.append(self._final())
             else:
                 raise ValueError(f'{entry!r} is no entry of a stream')
-        if not any(name in self._stream[-1] for name in _ENDINGS):
+        if not has_ending(self._stream):
             self._stream.append({'over': True})
         return self._stream
 
@@ -404,13 +410,13 @@ def _finished(stream: Stream, response: JsonObject | None) -> list[JsonObject]:
 
 def _text_of(part: JsonObject) -> str:
     """What of a part comes in pieces."""
-    value = part.get(_TEXT_FIELDS.get(cast('str', part['part_kind']), ''))
+    value = part.get(TEXT_FIELDS.get(cast('str', part['part_kind']), ''))
     return value if isinstance(value, str) else ''
 
 
 def _head(part: JsonObject, length: int) -> JsonObject:
     """A part as it begins: some characters of its text, no signature."""
-    field = _TEXT_FIELDS.get(cast('str', part['part_kind']))
+    field = TEXT_FIELDS.get(cast('str', part['part_kind']))
     if field is None:
         return part
     begun = _text_of(part)[:length]

@@ -26,6 +26,7 @@ from .effects import (
     Calls,
     Count,
     Counted,
+    Cut,
     Do,
     Effect,
     Ended,
@@ -39,6 +40,7 @@ from .effects import (
 from .errors import ReplayError
 from .match import FIELDS, NO_ANSWER, Difference, Divergence, Field, locate
 from .playback import Playback
+from .streams import Stream, has_ending
 from .veil import Veil, marked
 
 Apart: TypeAlias = Literal['stop', 'record', 'rebind']
@@ -69,14 +71,19 @@ class TapeError(ReplayError):
 _NEXT: Mapping[str, Mapping[str, str]] = {
     'new': {'node': 'in a node', 'finish': 'over'},
     'in a node': {'node': 'in a node', 'begin': 'doing', 'finish': 'over'},
-    'doing': {'end': 'in a node', 'finish': 'over'},
+    'doing': {'chunk': 'doing', 'end': 'in a node', 'finish': 'over'},
     'over': {},
 }
 
 # Which node may ask for which effect, and which outcome answers it.
-_NODE_OF: Mapping[type[Effect], str] = {Request: 'ModelRequestNode', Count: 'ModelRequestNode', Calls: 'CallToolsNode'}
+# (A streamed result that is complete leaves other calls to be run before its node has ended.)
+_NODES_OF: Mapping[type[Effect], tuple[str, ...]] = {
+    Request: ('ModelRequestNode',),
+    Count: ('ModelRequestNode',),
+    Calls: ('CallToolsNode', 'ModelRequestNode'),
+}
 _OUTCOMES_OF: Mapping[type[Effect], tuple[type[Outcome], ...]] = {
-    Request: (Answered, Failed),
+    Request: (Answered, Failed, Cut),
     Count: (Counted, Failed),
     Calls: (Ended,),
 }
@@ -89,8 +96,9 @@ def _expected(state: str) -> str:
 class Tape:
     """Record or replay one run.
 
-    Call `node` for each node, `begin` and (after a `Do`) `end` for each effect in it, `finish` last. A recording is
-    then in `run`; what a replay left out is in `unplayed`, what it did otherwise in `divergence`.
+    Call `node` for each node, `begin` and (after a `Do`) `end` for each effect in it, `chunk` in between for what is
+    streamed, `finish` last. A recording is then in `run`; what a replay left out is in `unplayed`, what it did
+    otherwise in `divergence`.
 
     Args:
         name: Name of the run.
@@ -136,6 +144,7 @@ class Tape:
         self._kind = ''
         self._token = 0
         self._effect: Effect | None = None
+        self._chunks: list[JsonObject] = []  # passed of the response that is streamed
 
     # -- query
 
@@ -189,7 +198,7 @@ class Tape:
         Raises:
             TapeError: If no such effect can come now.
         """
-        if 'begin' not in _NEXT[self.state] or self._kind != _NODE_OF[type(effect)]:
+        if 'begin' not in _NEXT[self.state] or self._kind not in _NODES_OF[type(effect)]:
             raise TapeError(self.state, f'begin of {type(effect).__name__}', node=self._kind)
         self.requests += isinstance(effect, Request)
         if self.divergence is not None:
@@ -202,8 +211,20 @@ class Tape:
             return played
         self._advance('begin')
         self._effect = effect
+        self._chunks = []
         self._token += 1
         return Do(token=self._token)
+
+    def chunk(self, token: int, chunk: JsonObject) -> None:
+        """Tell what passed of a response that is streamed: its state when it opens, then each event, then changes.
+
+        Raises:
+            TapeError: If no streamed request is being made by that token.
+        """
+        if not (isinstance(self._effect, Request) and self._effect.streamed and token == self._token):
+            raise TapeError(self.state, f'chunk of effect {token}', node=self._kind)
+        self._advance('chunk')
+        self._chunks.append(chunk)
 
     def end(self, token: int, outcome: Outcome) -> None:
         """Tell what came of an effect that the tape asked to be done.
@@ -217,7 +238,7 @@ class Tape:
             raise TapeError(self.state, event, node=self._kind)
         self._advance('end')
         self._effect = None
-        cast('Draft', self._draft).end(outcome if self._veil is None else self._veil.outcome(outcome))
+        self._ended(outcome)
 
     def finish(self, finish: Finish) -> None:
         """Tell how the run was left. After that `run`, `unplayed` and `divergence` are final.
@@ -226,6 +247,8 @@ class Tape:
             TapeError: If the run is over already.
         """
         self._advance('finish')
+        if self._chunks:  # nobody saw to the end of the stream
+            self._ended(Cut())
         finish = finish if self._veil is None else self._veil.finish(finish)
         self.raised = finish.raised
         if self._playback is not None and self.divergence is None and not self.unplayed:
@@ -236,6 +259,12 @@ class Tape:
             self.run = self._written(self._draft, finish)
 
     # -- private
+
+    def _ended(self, outcome: Outcome) -> None:
+        if self._chunks and isinstance(outcome, Answered | Failed | Cut):
+            outcome = replace(outcome, stream=_with_ending(self._chunks, outcome))
+            self._chunks = []
+        cast('Draft', self._draft).end(outcome if self._veil is None else self._veil.outcome(outcome))
 
     def _advance(self, event: str) -> None:
         if event not in _NEXT[self.state]:
@@ -282,3 +311,15 @@ class Tape:
         marks = dict.fromkeys([*old, *([REBOUND] if self._playback is not None else [])])
         run = replace(run, marks=tuple(marks)) if marks else run
         return run if self._veil is None else marked(run)
+
+
+def _with_ending(chunks: list[JsonObject], outcome: Answered | Failed | Cut) -> Stream:
+    if has_ending(chunks):
+        return tuple(chunks)
+    match outcome:
+        case Answered():
+            return (*chunks, {'over': True})
+        case Failed():
+            return (*chunks, {'raised': True})
+        case Cut(cancelled=cancelled):
+            return (*chunks, {'cut': 'cancelled' if cancelled else True})

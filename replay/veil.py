@@ -9,9 +9,11 @@ from typing import TypeVar, cast
 
 from .canon import Json, JsonObject
 from .cassette import Attempt, Cassette, Definition, Node, Raised, Run, ToolResult
-from .effects import Answered, Calls, Count, Counted, Effect, Ended, Failed, Finish, Outcome, Request
+from .effects import Answered, Calls, Count, Counted, Cut, Effect, Ended, Failed, Finish, Outcome, Request
 from .errors import ReplayError, Where
 from .redact import Redactor, has_stand_in
+from .redact_streams import redacted_stream
+from .streams import Stream, assembled
 
 __all__ = ('Leak', 'SecretLeft', 'Veil', 'leaks_of', 'marked', 'redacted_error', 'veiled_run')
 
@@ -93,12 +95,14 @@ class Veil:
         """Redact what came of an effect."""
         redactor = self.redactor
         match outcome:
-            case Answered(message=message):
-                return replace(outcome, message=_object(message, redactor))
+            case Answered(message=message, stream=stream):
+                return replace(outcome, message=_object(message, redactor), stream=_stream(stream, redactor))
             case Counted(usage=usage):
                 return replace(outcome, usage=_object(usage, redactor))
-            case Failed(raised=raised):
-                return replace(outcome, raised=_raised(raised, redactor))
+            case Failed(raised=raised, stream=stream):
+                return replace(outcome, raised=_raised(raised, redactor), stream=_stream(stream, redactor))
+            case Cut(stream=stream):
+                return replace(outcome, stream=_stream(stream, redactor))
             case Ended(results=results):
                 return replace(outcome, results={index: _result(one, redactor) for index, one in results.items()})
 
@@ -183,11 +187,16 @@ def _optional(value: _Value, redactor: Redactor) -> _Value:
     return cast('_Value', redactor.json(cast('Json', value)))
 
 
+def _stream(stream: Stream | None, redactor: Redactor) -> Stream | None:
+    return stream and redacted_stream(stream, redactor)
+
+
 def _node(node: Node, redactor: Redactor) -> Node:
     return replace(
         node,
         message=_optional(node.message, redactor),
         definition=node.definition and _definition(node.definition, redactor),
+        stream=_stream(node.stream, redactor),
         counted=_optional(node.counted, redactor),
         attempts=tuple(_attempt(attempt, redactor) for attempt in node.attempts),
         results={index: _result(result, redactor) for index, result in node.results.items()},
@@ -247,6 +256,9 @@ def _pieces_of_node(node: Node) -> Iterator[tuple[str, Json]]:
     yield 'then', list(node.then)
     yield 'facts', node.facts
     yield 'types', node.types
+    if node.stream is not None:
+        yield 'stream', [*node.stream]
+        yield 'streamed parts', [*assembled(node.stream)]  # where what came in pieces is whole
     yield 'counted', node.counted
     if node.definition is not None:
         definition = node.definition

@@ -146,6 +146,8 @@ class GraphAgentDeps(Generic[DepsT, OutputDataT]):
     """The context of the current step, once it is made."""
     begun: object = field(default=None, repr=False)
     """The node that was streamed and has yet to run; the handler knows of it already."""
+    result_messages: list[ModelMessage] | None = field(default=None, repr=False)
+    """Messages of the streamed result, if there is one: they get the request that closes the run, its own do not."""
 
 
 RunCtx: TypeAlias = GraphRunContext[GraphAgentState, GraphAgentDeps[DepsT, Any]]

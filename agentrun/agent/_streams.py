@@ -154,7 +154,7 @@ class StreamScope(AbstractAsyncContextManager[StreamedRunResult[AgentDepsT, Outp
             if events.found is None:
                 return None
             stack.push_async_exit(opened.pop_all())
-        messages = run.all_messages().copy()
+        messages = run.ctx.deps.result_messages = run.all_messages().copy()
         complete = partial(_complete, run, stream, events.found, messages)
         return StreamedRunResult(messages, run.ctx.deps.new_message_index, stream, complete)
 

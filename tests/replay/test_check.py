@@ -117,12 +117,6 @@ def test_a_run_whose_history_its_code_changed_is_refused_by_name(tmp_path: Path)
     assert checked.reason == 'a run whose history its own code changed cannot be played without that code'
 
 
-def test_a_run_stream_that_ended_in_an_output_tool_is_refused_by_name():
-    node = Node(kind='SetFinalResult', message=answered(call('final_result')))
-    checked = check_run(Run(name='a', agent='a', nodes=(Node(kind='UserPromptNode'), node)))
-    assert checked.reason == 'a run_stream that ended in an output tool cannot be played without that code'
-
-
 def test_every_run_of_a_cassette_is_played():
     agent = Agent(FunctionModel(lambda messages, info: ModelResponse(parts=[TextPart('Hi')])))
     assert agent.run_sync('Hello').output == 'Hi'

@@ -428,9 +428,12 @@ def test_an_illegal_order_names_state_and_event():
     with pytest.raises(TapeError, match='begin of Request cannot come while the tape is new') as caught:
         tape.begin(request(FIRST))
     assert (caught.value.state, caught.value.event) == ('new', 'begin of Request')
-    start(tape)
-    with pytest.raises(TapeError, match=r'begin of Calls cannot come while the tape is in a node \(ModelRequestNode\)'):
+    tape.node('UserPromptNode')
+    with pytest.raises(TapeError, match=r'begin of Calls cannot come while the tape is in a node \(UserPromptNode\)'):
         tape.begin(calls(RESPONSE))
+    tape.node('ModelRequestNode')
+    with pytest.raises(TapeError, match='chunk of effect 0 cannot come while the tape is in a node'):
+        tape.chunk(0, {})
     answer = tape.begin(request(FIRST))
     assert isinstance(answer, Do)
     with pytest.raises(TapeError, match='node cannot come while the tape is doing'):

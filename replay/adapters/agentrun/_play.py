@@ -5,6 +5,7 @@ not have; how far it came and what messages it made is the answer.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, NoReturn, cast
 
@@ -12,12 +13,13 @@ from pydantic import TypeAdapter
 
 from agentrun import End, UsageLimits
 from agentrun._ambient import Source
-from agentrun._core._nodes import CallToolsNode, SetFinalResult
+from agentrun._core._nodes import CallToolsNode
 from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch, ToolWork, install
 from agentrun._outcomes import ToolDeferred, ToolOutcome, ToolRetried
+from agentrun.agent._streams import StreamScope
 from agentrun.direct import model_request
 from agentrun.messages import ModelResponse
-from agentrun.result import FinalResult
+from agentrun.models._base import StreamedResponse
 from agentrun.run import AgentRun
 from agentrun.tools import DeferredToolResults, ToolApproved, ToolDenied
 from agentrun.usage import RequestUsage
@@ -26,7 +28,9 @@ from replay.adapters.agentrun._errors import rebuilt
 from replay.adapters.agentrun._readings import source_of
 from replay.adapters.agentrun._runs import calls_of_response
 from replay.adapters.agentrun._standin import Verdict, agent_of
+from replay.adapters.agentrun._streaming import ReplayedStreaming
 from replay.adapters.agentrun._wire import (
+    message_json,
     messages_bytes,
     restored_messages,
     restored_outcome,
@@ -36,6 +40,7 @@ from replay.adapters.agentrun._wire import (
 from replay.calls import arrivals, calls_of, following, places, results_of
 from replay.canon import JsonObject
 from replay.cassette import Node, Raised, Run, ToolResult
+from replay.effects import Answered
 from replay.script import Script, instructions_of, script_of, verdict_on_call, verdict_on_text
 from replay.streams import response_to
 
@@ -77,8 +82,12 @@ def _agent_run(run: Run, script: Script, player: '_Player') -> Callable[[], Awai
     )
 
     async def go() -> None:
-        async with scope as started:
-            await _drive(started, run)
+        if script.streamed_end:
+            async with StreamScope(scope, None) as result:
+                await result.get_output()
+        else:
+            async with scope as started:
+                await _drive(started)
 
     return go
 
@@ -93,16 +102,11 @@ def _is_direct(run: Run) -> bool:
     return [(node.kind, node.from_history) for node in run.nodes] == [('ModelRequestNode', True)]
 
 
-async def _drive(run: AgentRun[None, Any], recorded: Run) -> None:
-    """Run node after node; a response that a stream made final goes to the node that ends such a run."""
+async def _drive(run: AgentRun[None, Any]) -> None:
+    """Run node after node."""
     node: Any = run.next_node
-    index = 0
     while not isinstance(node, End):
-        due = recorded.nodes[index].kind if index < len(recorded.nodes) else None
-        if due == 'SetFinalResult' and isinstance(node, CallToolsNode) and node.model_response.text:
-            node = SetFinalResult[None, Any](FinalResult(node.model_response.text))
-        node = await run.next(cast('Any', node))
-        index += 1
+        node = await run.next(node)
 
 
 class _OutOfScript(Exception):  # noqa: N818, it ends the play, and is no fault
@@ -165,6 +169,9 @@ class _Player:
             self._response = node.model_response
 
     async def request(self, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:  # noqa: ARG002
+        return self._answer()
+
+    def _answer(self) -> ModelResponse:
         response = response_to(self._node, self._later)
         failure = self._node.raised
         if 'response' in self._node.facts and failure is not None and not _is_of_the_core(failure):
@@ -180,8 +187,10 @@ class _Player:
         self._used.append(answer.usage)
         return answer
 
-    def stream(self, call: ModelCall, do: object) -> NoReturn:  # noqa: ARG002
-        raise _OutOfScript('a streamed request')  # this driver never streams
+    def stream(self, call: ModelCall, do: object) -> AbstractAsyncContextManager[StreamedResponse]:  # noqa: ARG002
+        self._response = self._answer()
+        answered = Answered(message=message_json(self._response), stream=self._node.stream)
+        return ReplayedStreaming(answered, call.parameters, _read_on)
 
     async def count_tokens(self, call: ModelCall, do: Callable[[], Awaitable[RequestUsage]]) -> RequestUsage:  # noqa: ARG002
         if self._node.counted is not None:
@@ -238,6 +247,10 @@ class _Player:
         kinds = ('input_tokens', 'output_tokens') if limits.counted_as == 'total_tokens' else (limits.counted_as,)
         used = sum(getattr(usage, kind) for usage in self._used for kind in kinds)
         return RequestUsage(**cast('dict[str, Any]', {kinds[0]: limits.counted - used}))
+
+
+def _read_on() -> NoReturn:
+    raise _OutOfScript('the rest of a stream')
 
 
 def _is_of_the_core(raised: Raised) -> bool:

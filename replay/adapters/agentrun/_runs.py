@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import NoReturn, TypeVar, cast
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -19,6 +19,7 @@ from agentrun.usage import RequestUsage, RunUsage
 from replay.adapters._protocol import Conductor, RunConductor, Started
 from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.adapters.agentrun._readings import source_of
+from replay.adapters.agentrun._streaming import Notes, RecordedStreaming, ReplayedStreaming
 from replay.adapters.agentrun._wire import (
     Definitions,
     deferred_json,
@@ -33,8 +34,8 @@ from replay.adapters.agentrun._wire import (
 )
 from replay.canon import JsonObject
 from replay.cassette import Raised, ToolResult
-from replay.effects import Answered, Calls, Count, Counted, Do, Ended, Failed, Finish, Request, Stop
-from replay.errors import NotRestorable, NotSupported, ReplayError, Where
+from replay.effects import Answered, Calls, Count, Counted, Cut, Do, Ended, Failed, Finish, Request, Stop
+from replay.errors import NotRestorable, ReplayError, Where
 from replay.match import ABSENT, Difference, locate
 
 _Answer = TypeVar('_Answer')
@@ -125,11 +126,7 @@ class TapedRun:
     async def request(self, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
         """Answer a request from the recording, or ask the model and keep its answer as it came."""
         self._conductor.check_open()
-        try:
-            effect = self._effect(call)
-        except PydanticSerializationError as error:
-            raise self._unwritable('a message of the run', error) from error
-        answer = self._go_on(self._tape.begin(effect))
+        answer = self._go_on(self._tape.begin(self._effect(call)))
         if isinstance(answer, Do):
             self._conductor.went_live()
             try:
@@ -147,20 +144,23 @@ class TapedRun:
         return restored_response(cast('Answered', answer.outcome).message)
 
     def stream(
-        self,
-        call: ModelCall,
-        do: Callable[[], AbstractAsyncContextManager[StreamedResponse]],  # noqa: ARG002, never called
+        self, call: ModelCall, do: Callable[[], AbstractAsyncContextManager[StreamedResponse]]
     ) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Refuse: a streamed request is neither recorded nor played, and must not go live unseen."""
-        raise self._conductor.failed(
-            NotSupported(
-                'streamed requests cannot be recorded or replayed by this version',
-                expected='a run by `run`, `run_sync` or `iter`, without an `event_stream_handler`',
-                got=f'streamed request {call.step}',
-                where=Where(run=self._tape.name, node=f'{self._tape.at} {self._tape.kinds[-1]}'),
-                next=('run the agent without streaming in this test',),
-            )
+        """Let the recorded stream pass again, or the model's, and keep what passes."""
+        self._conductor.check_open()
+        answer = self._go_on(self._tape.begin(self._effect(call, streamed=True)))
+        if not isinstance(answer, Do):
+            outcome = cast('Answered | Failed | Cut', answer.outcome)
+            self._response = restored_response(outcome.message) if isinstance(outcome, Answered) else None
+            return ReplayedStreaming(outcome, call.parameters, self._read_on)
+        notes = Notes(
+            tape=self._tape,
+            token=answer.token,
+            went_live=self._conductor.went_live,
+            answered=self._keep_response,
+            unwritable=self._unwritable,
         )
+        return RecordedStreaming(do, notes, call.parameters)
 
     async def count_tokens(self, call: ModelCall, do: Callable[[], Awaitable[RequestUsage]]) -> RequestUsage:  # noqa: ARG002, counted is what the request that follows compares
         """Answer a count from the recording, or let the model count and keep the sum."""
@@ -223,7 +223,20 @@ class TapedRun:
             )
         )
 
-    def _effect(self, call: ModelCall) -> Request:
+    def _keep_response(self, response: ModelResponse) -> None:
+        self._response = response
+
+    def _read_on(self) -> NoReturn:
+        difference = Difference(cause='order', field='stream', recorded='left here', live='read on')
+        raise self._parted(difference, 'ModelRequestNode')
+
+    def _effect(self, call: ModelCall, *, streamed: bool = False) -> Request:
+        try:
+            return self._request_of(call, streamed=streamed)
+        except PydanticSerializationError as error:
+            raise self._unwritable('a message of the run', error) from error
+
+    def _request_of(self, call: ModelCall, *, streamed: bool) -> Request:
         """Write down what is new in a request; everything, if what the model was sent before no longer stands."""
         messages, count = call.messages, len(self._sent)
         appended = len(messages) > count and all(map(_is_same, messages, self._sent))
@@ -234,7 +247,9 @@ class TapedRun:
         message = sent[-1] if own is messages[-1] else message_bytes(own)
         definition = self._definitions.of(call, own.instructions)
         inside = call.model.model_name if call.inside else None
-        return Request(message=message, sent=sent, appended=appended, definition=definition, inside=inside)
+        return Request(
+            message=message, sent=sent, appended=appended, definition=definition, inside=inside, streamed=streamed
+        )
 
     async def _run_tools(self, token: int, batch: ToolBatch, work: ToolWork) -> None:
         kept = _Kept()
@@ -281,8 +296,11 @@ class TapedRun:
 
     def _lacks(self, call: ToolCallPart) -> ReplayError:
         difference = Difference(cause='tool result', field=call.tool_name, recorded=ABSENT, live='called')
+        return self._parted(difference, 'CallToolsNode')
+
+    def _parted(self, difference: Difference, kind: str) -> ReplayError:
         tape = self._tape
-        tape.divergence = locate(difference, run=tape.name, agent=tape.agent, node=tape.at, kind='CallToolsNode')
+        tape.divergence = locate(difference, run=tape.name, agent=tape.agent, node=tape.at, kind=kind)
         return self._conductor.diverged(tape.divergence)
 
 

@@ -9,6 +9,8 @@ from pydantic_core import ValidationError, to_jsonable_python
 from agentrun._effects import ModelCall
 from agentrun._outcomes import ToolDeferred, ToolOutcome, ToolRetried, ToolReturned, return_parts
 from agentrun.messages import (
+    AgentStreamEvent,
+    AgentStreamEventsTypeAdapter,
     ModelMessage,
     ModelMessagesTypeAdapter,
     ModelRequest,
@@ -76,18 +78,24 @@ def restored_messages(messages: Sequence[JsonObject]) -> list[ModelMessage]:
     try:
         return ModelMessagesTypeAdapter.validate_json(dumps(cast('Json', list(messages))))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        raise CassetteInconsistent(
-            'a message is none that agentrun takes',
-            expected=first['msg'],
-            got=repr(first['input']),
-            where=Where(field='.'.join(map(str, first['loc']))),
-        ) from None
+        raise _foreign('a message is none that agentrun takes', error) from None
 
 
 def restored_response(message: JsonObject) -> ModelResponse:
     """A response of wire JSON."""
     return cast('ModelResponse', restored_messages([message])[0])
+
+
+def restored_events(events: Sequence[JsonObject]) -> list[AgentStreamEvent]:
+    """Events of wire JSON.
+
+    Raises:
+        CassetteInconsistent: If one of them is no event of this library.
+    """
+    try:
+        return AgentStreamEventsTypeAdapter.validate_json(dumps(cast('Json', list(events))))
+    except ValidationError as error:
+        raise _foreign('an event is none that agentrun takes', error) from None
 
 
 def prompt_json(prompt: object) -> Json:
@@ -228,3 +236,13 @@ def deferred_json(results: object) -> Json:
 def _part(part: UserPromptPart | ToolReturnPart) -> JsonObject:
     message = message_json(ModelRequest(parts=[part]))
     return cast('list[JsonObject]', message['parts'])[0]
+
+
+def _foreign(headline: str, error: ValidationError) -> CassetteInconsistent:
+    first = error.errors(include_url=False, include_context=False)[0]
+    return CassetteInconsistent(
+        headline,
+        expected=first['msg'],
+        got=repr(first['input']),
+        where=Where(field='.'.join(map(str, first['loc']))),
+    )

@@ -1,0 +1,149 @@
+"""Streams redacted: a secret that came in pieces is one stand-in in one piece, and no partial text shows a part of it.
+
+Texts are redacted whole, as they stand in the finished parts, and cut anew: a cut that falls inside of a secret is left
+out, so that the deltas around it are one.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import cast
+
+from .canon import Json, JsonObject
+from .redact import STAND_IN, Redactor
+from .streams import TEXT_FIELDS, Stream, assembled
+
+__all__ = ('redacted_stream',)
+
+
+def redacted_stream(stream: Stream, redactor: Redactor) -> Stream:
+    """Redact what passed of a streamed response.
+
+    Returns:
+        The stream itself if it holds no secret.
+    """
+    parts: list[Json] = [part for _, part in sorted(_parts_by_index(stream).items())]
+    if redactor.json(parts) is parts and redactor.json([*stream]) == [*stream]:
+        return stream
+    return tuple(_Cutter(stream, redactor).entries())
+
+
+class _Cutter:
+    """Cuts the texts of a stream anew.
+
+    Args:
+        stream: What passed.
+        redactor: What knows secrets.
+    """
+
+    def __init__(self, stream: Stream, redactor: Redactor) -> None:
+        self._stream = stream
+        self._redactor = redactor
+        self._texts = {index: _Text(_text_of(part), redactor) for index, part in _parts_by_index(stream).items()}
+
+    def entries(self) -> Iterator[JsonObject]:
+        """Give the entries of the redacted stream."""
+        for entry in self._stream:
+            kind = entry.get('event_kind')
+            text = self._texts.get(cast('int', entry.get('index')))
+            if kind == 'part_start' and text is not None:
+                yield self._start(entry, text)
+            elif kind == 'part_delta' and text is not None:
+                yield from self._delta(entry, text)
+            else:
+                yield self._redacted(entry)
+
+    def _start(self, event: JsonObject, text: '_Text') -> JsonObject:
+        part = cast('JsonObject', event['part'])
+        field = TEXT_FIELDS.get(cast('str', part['part_kind']), '')
+        begun = part.get(field)
+        redacted = self._redacted(part)
+        text.begin()
+        if isinstance(begun, str):
+            redacted = {**redacted, field: text.take(begun) or ''}
+        return {**event, 'part': redacted}
+
+    def _delta(self, event: JsonObject, text: '_Text') -> Iterator[JsonObject]:
+        delta = cast('JsonObject', event['delta'])
+        field = 'args_delta' if delta['part_delta_kind'] == 'tool_call' else 'content_delta'
+        piece = delta.get(field)
+        redacted = self._redacted(delta)
+        if not isinstance(piece, str):
+            yield {**event, 'delta': redacted}
+            return
+        cut = text.take(piece)
+        if cut is not None:
+            yield {**event, 'delta': {**redacted, field: cut}}
+
+    def _redacted(self, value: JsonObject) -> JsonObject:
+        return cast('JsonObject', self._redactor.json(value))
+
+
+class _Text:
+    """The text of a part: as it came, redacted, and which place of the one is which of the other.
+
+    Args:
+        text: The whole text.
+        redactor: What knows secrets.
+    """
+
+    def __init__(self, text: str, redactor: Redactor) -> None:
+        self._text = text
+        self._redacted = redactor.text(text)
+        self._spans = _spans(text, self._redacted)
+        self._came = 0
+        self._given = 0
+
+    def begin(self) -> None:
+        """Begin anew."""
+        self._came = self._given = 0
+
+    def take(self, piece: str) -> str | None:
+        """Take a piece that came.
+
+        Returns:
+            What of the redacted text goes with it; None if it ends inside of a secret, which the next piece ends.
+        """
+        if self._text[self._came : self._came + len(piece)] != piece:
+            piece = self._text[self._came :]  # came in another way than it ended: no piece of it is safe by itself
+        self._came += len(piece)
+        place = self._place(self._came)
+        if place is None:
+            return None
+        given, self._given = self._given, max(place, self._given)
+        return self._redacted[given : self._given]
+
+    def _place(self, came: int) -> int | None:
+        for begin, end, new_begin, new_end in self._spans:
+            if came <= begin:
+                return new_begin - (begin - came)
+            if came < end:
+                return None
+            if came == end:
+                return new_end
+        return len(self._redacted) - (len(self._text) - came)
+
+
+def _spans(text: str, redacted: str) -> list[tuple[int, int, int, int]]:
+    """Where secrets are, and where their stand-ins, in order: begin and end of each in both texts.
+
+    What is between stand-ins is the same in both; if it is not, because a rule changed more, all of the text is one.
+    """
+    if text == redacted:
+        return []
+    pattern = '(.+?)'.join(map(re.escape, STAND_IN.split(redacted)))
+    found = re.fullmatch(pattern, text, re.DOTALL)
+    if found is None:
+        return [(0, len(text), 0, len(redacted))]
+    stand_ins = [match.span() for match in STAND_IN.finditer(redacted)]
+    return [(*found.span(number), *span) for number, span in enumerate(stand_ins, 1)]
+
+
+def _parts_by_index(stream: Stream) -> dict[int, JsonObject]:
+    """Parts as they were in the end, by the index that events have."""
+    indexes = sorted({cast('int', entry['index']) for entry in stream if entry.get('event_kind') == 'part_start'})
+    return dict(zip(indexes, assembled(stream), strict=True))
+
+
+def _text_of(part: JsonObject) -> str:
+    value = part.get(TEXT_FIELDS.get(cast('str', part['part_kind']), ''))
+    return value if isinstance(value, str) else ''
