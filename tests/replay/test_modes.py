@@ -310,7 +310,11 @@ async def test_a_field_that_is_not_compared_may_differ_and_is_told(
 async def test_settings_tools_and_messages_may_differ_where_only_instructions_are_compared(folder: Path):
     await go(folder, Shop(), 'tea', record='once')
     shop = Shop()
-    shop.agent.tool_plain(lambda: 'x', name='other')
+
+    @shop.agent.tool_plain
+    def other() -> str:
+        return 'x'
+
     async with use_cassette('shop', dir=folder, match=['instructions']) as session:
         await shop.agent.run('cake', model_settings={'temperature': 0.5})
     assert session.left_out == ('messages', 'settings', 'tools')
@@ -375,13 +379,20 @@ async def test_nodes_that_were_not_asked_for_are_shown_beside_those_that_were(fo
         return ModelResponse(parts=[TextPart('Sunny.')])
 
     agent = Agent(FunctionModel(model), name='trip_agent')
-    agent.tool_plain(lambda: 'sunny', name='get_weather')
-    agent.tool_plain(lambda: 'T1', name='new_ticket')
+
+    @agent.tool_plain
+    def get_weather() -> str:
+        return 'sunny'
+
+    @agent.tool_plain
+    def new_ticket() -> str:
+        return 'T1'
+
     with use_cassette('tests/test_trip/test_ticket', dir=folder, record='once'):
         await agent.run('Weather?')
     test = 'tests/test_trip.py::test_ticket'
+    session = use_cassette('tests/test_trip/test_ticket', dir=folder, test=test)
     with pytest.raises(UsageLimitExceeded):
-        session = use_cassette('tests/test_trip/test_ticket', dir=folder, test=test)
         async with session:
             await agent.run('Weather?', usage_limits=UsageLimits(request_limit=1))
     assert session.problems[0].render().replace(f'{folder.parent}/', '').splitlines() == [
