@@ -316,6 +316,7 @@ class _Reporter:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._runs: set[str] = set()  # ids of runs with workers
         self._found: dict[str, tuple[Note, pytest.TestReport]] = {}  # by test: the last time counts, if it is run again
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -359,6 +360,22 @@ class _Reporter:
             return False
         cache.set('replay/causes', [[note.test for note in notes] for notes in groups])
         return True
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Let others record what a worker of xdist had claimed that is no longer there."""
+        from .pytest_claims import give_up
+
+        give_up(node.workerinput['testrunuid'], node.workerinput['workerid'])
+        self._runs.add(node.workerinput['testrunuid'])
+
+    def pytest_unconfigure(self) -> None:
+        """Leave nothing behind of runs with workers."""
+        if self._runs:
+            from .pytest_claims import end
+
+            for run in self._runs:
+                end(run)
 
     def _grouped(self) -> 'list[list[Note]]':
         """Group the notes by cause; the first test of each says how many others there are."""

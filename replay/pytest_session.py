@@ -22,6 +22,7 @@ from .modes import OFFERED
 from .names import cassette_name
 from .options import Options, choice
 from .orphans import orphans_of, plays_the_same
+from .pytest_claims import Claims
 from .pytest_orphans import is_gone, owned_names
 from .redact import Redactor, UserRule
 from .report import Note, Problem, State
@@ -90,16 +91,25 @@ class OwnSession:
         self._redactor = Redactor(os.environ, redact)  # a parameter of a test may be a key, and stands in its id
         self._id = self._redactor.text(item.nodeid)
         self._name = wishes.pop('cassette', None) or cassette_name(self._id)
-        mode = 'none' if ci or self._name in self._done else wanted
-        self.session = Session(
-            self._name,
-            dir=dir,
-            test=self._id if mode == 'none' else self._redactor.text(self._owner()),
-            play_pending=play_pending,
-            redact=redact,
-            **cast('Any', {**wishes, 'record': mode}),
-        )
-        self.session.renamed = self._renamed
+        self._claims = Claims(item.config)
+        self._claimed = wanted != 'none' and not ci and self._name not in self._done
+        if self._claimed and not self._claims.claim(self._name):
+            self._claimed = False
+            self._done.add(self._name)
+        mode = wanted if self._claimed else 'none'
+        try:
+            self.session = Session(
+                self._name,
+                dir=dir,
+                test=self._id if mode == 'none' else self._redactor.text(self._owner()),
+                play_pending=play_pending,
+                redact=redact,
+                **cast('Any', {**wishes, 'record': mode}),
+            )
+            self.session.renamed = self._renamed
+        except ReplayError:
+            self.settle()
+            raise
         self._judged = False
 
     def open(self) -> None:
@@ -156,6 +166,17 @@ class OwnSession:
         if self._judged:
             return
         self._judged = True
+        try:
+            self._judge(error)
+        finally:
+            self.settle()
+
+    def settle(self) -> None:
+        """Let other workers know whether the cassette is recorded, if it was for this test to record it."""
+        if self._claimed:
+            self._claims.settle(self._name, recorded=self._name in self._done)
+
+    def _judge(self, error: BaseException | None) -> None:
         problems = self.session.close(ok=error is None)
         if isinstance(error, pytest.skip.Exception):
             return
@@ -201,7 +222,7 @@ class OwnSession:
         )
 
     def _owner(self) -> str:
-        """Id of the test that owns the cassette: of those that share it, each on an event loop, always the same."""
+        """Id of the test that owns the cassette: of those that share it always the same, whichever records it."""
         item, name = self._item, cassette_name(self._item.nodeid)
         function = getattr(item, 'originalname', None)
         alike = (
@@ -209,7 +230,10 @@ class OwnSession:
             for other in item.session.items
             if other.parent is item.parent and getattr(other, 'originalname', None) == function
         )
-        return min((test for test in alike if cassette_name(test) == name), default=item.nodeid)
+        if self._name == name:
+            return min((test for test in alike if cassette_name(test) == name), default=item.nodeid)
+        sharing = (other.nodeid for other in item.session.items if _named_cassette(other) == self._name)
+        return min(sharing, default=item.nodeid)
 
     def _renamed(self, store: Store, agent: str, started: Started) -> tuple[str, str] | None:
         """The cassette that this test has left behind, if it was renamed."""
@@ -258,6 +282,11 @@ def _wishes(item: pytest.Item, configured: Mapping[str, Any]) -> dict[str, Any]:
         choice('record', found['record'], OFFERED)
     Options.of({name: value for name, value in found.items() if name != 'cassette'})
     return found
+
+
+def _named_cassette(item: pytest.Item) -> object:
+    """The cassette that the closest marker of a test names."""
+    return next((mark.kwargs['cassette'] for mark in item.iter_markers(MARKER) if 'cassette' in mark.kwargs), None)
 
 
 def _refused(headline: str, got: str) -> ReplayError:
