@@ -9,20 +9,23 @@ import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from shlex import quote
+from threading import RLock
 
+from . import disk
 from .cassette import Cassette, Node
 from .codec import DEFAULT_LIMITS, Limits, dumps, loads
 from .errors import CassetteDamaged, CassetteNotFound, NameRefused, ReplayError, StoreFailed, Where
+from .journal_file import hold
 from .names import PENDING, SUFFIX, checked_name
 from .redact import Redactor
 from .veil import Leak, SecretLeft, leaks_of
 
 __all__ = ('Store', 'read_bytes', 'read_cassette', 'write_bytes')
 
-_numbers = count(1)
+_writing = RLock()
+"""Two threads do not write one cassette at once; two processes are kept apart by `hold`."""
 
 
 class Store:
@@ -64,7 +67,7 @@ class Store:
 
     def exists(self, name: str, *, pending: bool = False) -> bool:
         """Whether there is such a cassette, or such a pending recording."""
-        return self.path(name, pending=pending).is_file()
+        return _is_file(self.path(name, pending=pending))
 
     def read(self, name: str, *, pending: bool = False) -> Cassette:
         """Read a cassette, or a pending recording.
@@ -95,14 +98,17 @@ class Store:
         path = self.path(name, pending=pending)
         text = dumps(cassette, name=path.as_posix())
         self._scan(name, cassette, text)
-        if pending and self._says(self.path(name), cassette):
-            if path.is_file():
-                self.reject(name)
+        if self._says(path, cassette) and not pending:
             return False
-        if self._says(path, cassette):
-            return False
-        write_bytes(path, text.encode())
-        return True
+        with self._held(name):
+            if pending and self._says(self.path(name), cassette):
+                if _is_file(path):
+                    self.reject(name)
+                return False
+            if self._says(path, cassette):
+                return False
+            _replace_bytes(path, text.encode())
+            return True
 
     def accept(self, name: str) -> None:
         """Let a pending recording take the place of its cassette.
@@ -117,9 +123,8 @@ class Store:
         text = read_bytes(waiting, limits=self.limits)
         cassette = loads(text, name=waiting.as_posix(), limits=self.limits)
         self._scan(name, cassette, text.decode())
-        with _disk('accepted', waiting):
-            waiting.replace(path)
-            _sync_folder(path.parent)
+        with self._held(name), _disk('accepted', waiting):
+            disk.replace(waiting, path)
 
     def reject(self, name: str) -> None:
         """Remove a pending recording.
@@ -140,7 +145,7 @@ class Store:
         path = self.path(name, pending=pending)
         with _disk('removed', path):
             path.unlink()
-            _sync_folder(path.parent)
+            disk.sync_folder(path.parent)
         with suppress(OSError):  # the first that is not empty
             for folder in path.parents:
                 if folder == self.folder:
@@ -154,6 +159,11 @@ class Store:
     def pending(self) -> list[str]:
         """Names of all cassettes for which a recording is pending, sorted."""
         return [name.removesuffix(PENDING) for name in self._names(f'{SUFFIX}{PENDING}')]
+
+    @contextmanager
+    def _held(self, name: str) -> Generator[None]:
+        with _writing, hold(self.path(name)):
+            yield
 
     def _scan(self, name: str, cassette: Cassette, text: str) -> None:
         """The last look before a file is written: what went past the redaction of a run goes no further."""
@@ -186,7 +196,7 @@ class Store:
 
         A file that cannot be read does not.
         """
-        if not path.is_file():
+        if not _is_file(path):
             return False
         try:
             text = read_bytes(path, limits=self.limits)
@@ -248,8 +258,7 @@ def read_bytes(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
                 got='a folder' if stat.S_ISDIR(found.st_mode) else 'a device or a pipe',
                 where=Where(cassette=path.as_posix()),
             )
-        with path.open('rb') as file:
-            data = file.read(limits.size + 1)
+        data = disk.read(path, at_most=limits.size + 1)
     if len(data) > limits.size:
         raise CassetteDamaged(
             'the file is too large',
@@ -271,39 +280,34 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     Raises:
         StoreFailed: If the disk says no; what was there is as it was.
     """
-    path = Path(path)
+    with _writing:
+        _replace_bytes(Path(path), data, owner=f'{os.getpid()}')
+
+
+def _replace_bytes(path: Path, data: bytes, *, owner: str = '') -> None:
+    """Write a file that this process holds, or that has an owner in the name of its temporary file.
+
+    What a dead process left in the place of the temporary file is removed, so that none pile up.
+    """
     with _disk('written', path):
         target = path.resolve()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f'.{target.name[:40]}.{os.getpid()}-{next(_numbers)}.tmp')
+        disk.make_folder(target.parent)
+        temporary = disk.temporary(target, owner=owner)
+        with suppress(FileNotFoundError):
+            temporary.unlink()
         try:
-            _write_through(temporary, data, like=target)
-            temporary.replace(target)
+            disk.write_new(temporary, data, like=target)
+            disk.replace(temporary, target)
         except BaseException:
             with suppress(OSError):
                 temporary.unlink()
             raise
-        _sync_folder(target.parent)
 
 
-def _write_through(path: Path, data: bytes, *, like: Path) -> None:
-    """Write a new file down to the disk, with the access rights of `like` if there is such a file."""
-    with path.open('xb') as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    if like.exists():
-        path.chmod(stat.S_IMODE(like.stat().st_mode))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last, where the system lets folders be flushed."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)  # noqa: TID251  # the door
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file. A disk that does not tell is no disk without it."""
+    with _disk('looked for', path):
+        return path.is_file()
 
 
 @contextmanager

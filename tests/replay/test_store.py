@@ -173,9 +173,9 @@ def test_a_disk_that_fails_leaves_the_file_as_it_was(store: Store, monkeypatch: 
     if step == 'fsync':
         monkeypatch.setattr(os, 'fsync', fail)
     elif step == 'replace':
-        monkeypatch.setattr(Path, 'replace', fail)
+        monkeypatch.setattr(os, 'replace', fail)
     else:
-        monkeypatch.setattr('replay.store._write_through', fail)
+        monkeypatch.setattr('replay.disk.write_new', fail)
     with pytest.raises(StoreFailed, match='could not be written: No space left on device'):
         store.write('a', OTHER)
     monkeypatch.undo()
@@ -186,7 +186,7 @@ def test_a_folder_that_vanishes_meanwhile_is_told(store: Store, monkeypatch: pyt
     def vanish(*_: object, **__: object) -> None:
         raise FileNotFoundError(2, 'No such file or directory')
 
-    monkeypatch.setattr('replay.store._write_through', vanish)
+    monkeypatch.setattr('replay.disk.write_new', vanish)
     with pytest.raises(StoreFailed, match='could not be written: No such file or directory'):
         store.write('a', ONE)
 
