@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from .run_view import RunView
     from .session import Session, use_cassette
     from .veil import SecretLeft
-    from .verdicts import NotRebound, RunLacking, RunUnfinished, SessionAmbiguous, SessionClosed, Unplayed
+    from .verdicts import (
+        NotRebound,
+        RecordingExpired,
+        RunLacking,
+        RunUnfinished,
+        SessionAmbiguous,
+        SessionClosed,
+        Unplayed,
+    )
 
 __all__ = (
     'Cassette',
@@ -25,6 +33,7 @@ __all__ = (
     'Node',
     'NotRebound',
     'Raised',
+    'RecordingExpired',
     'ReplayError',
     'ReplayWarning',
     'Run',
@@ -48,7 +57,15 @@ _HOMES = {
     'run_view': ('RunView',),
     'session': ('Session', 'use_cassette'),
     'veil': ('SecretLeft',),
-    'verdicts': ('NotRebound', 'RunLacking', 'RunUnfinished', 'SessionAmbiguous', 'SessionClosed', 'Unplayed'),
+    'verdicts': (
+        'RecordingExpired',
+        'NotRebound',
+        'RunLacking',
+        'RunUnfinished',
+        'SessionAmbiguous',
+        'SessionClosed',
+        'Unplayed',
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -25,10 +25,10 @@ from .orphans import orphans_of, plays_the_same
 from .pytest_claims import Claims
 from .pytest_orphans import is_gone, owned_names
 from .redact import Redactor, UserRule
-from .report import Note, Problem, State
+from .report import Note, Problem, State, error_names
 from .session import Session
 from .store import Store
-from .verdicts import RunLacking, RunUnfinished, Unplayed
+from .verdicts import RecordingExpired, RunLacking, RunUnfinished, Unplayed
 
 __all__ = ('MARKER', 'Disabled', 'OwnSession')
 
@@ -44,6 +44,7 @@ _STATES: Mapping[type[ReplayError], State] = {
     Diverged: 'differ',
     RunLacking: 'differ',
     Unplayed: 'unplayed',
+    RecordingExpired: 'expired',
     CassetteNotFound: 'missing',
     CassetteDamaged: 'damaged',
     CassetteInconsistent: 'damaged',
@@ -218,6 +219,7 @@ class OwnSession:
             runs=len(session.recorded_runs),
             rebound=session.rebound,
             left_out=session.left_out,
+            errors=tuple(name for run in session.runs for name in error_names(run.nodes)),
             problem=None if problem is None else self._shown(problem),
         )
 

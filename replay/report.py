@@ -9,14 +9,15 @@ from dataclasses import asdict, dataclass, replace
 from shlex import quote
 from typing import Any, Literal, TypeAlias
 
+from .cassette import Node
 from .errors import CassetteDamaged, CassetteInconsistent, CassetteTooNew, ReplayError
 from .match import NO_ANSWER, Diverged
 from .printable import printable, printable_lines, shortened
 
-State: TypeAlias = Literal['differ', 'unplayed', 'missing', 'damaged', 'recorded', 'played', 'failed']
+State: TypeAlias = Literal['differ', 'unplayed', 'expired', 'missing', 'damaged', 'recorded', 'played', 'failed']
 """What became of a cassette in one test. `failed`: the test failed by itself, so nothing was judged or kept."""
 
-_RANK: Sequence[State] = ('differ', 'damaged', 'unplayed', 'missing', 'recorded', 'played', 'failed')
+_RANK: Sequence[State] = ('differ', 'damaged', 'unplayed', 'expired', 'missing', 'recorded', 'played', 'failed')
 """What counts for a cassette that several tests share (the back ends of one test): the first of these."""
 
 _ALWAYS: Sequence[State] = ('played', 'differ', 'unplayed', 'recorded')
@@ -113,6 +114,8 @@ class Note:
     """How many runs had answers that were recorded for other requests."""
     left_out: tuple[str, ...] = ()
     """Fields that are not compared and in which its runs differ from their recordings."""
+    errors: tuple[str, ...] = ()
+    """Names of the recorded errors, each as often as its runs ended in it: status of a response, else class."""
     problem: Problem | None = None
 
     def to_data(self) -> dict[str, Any]:
@@ -125,6 +128,17 @@ class Note:
         facts = dict(data)
         problem = facts.pop('problem')
         return cls(**facts, problem=None if problem is None else Problem(**problem))
+
+
+def error_names(nodes: Iterable[Node]) -> list[str]:
+    """Name the errors that recorded nodes and their tools ended in, in order: `429`, else the class."""
+    raised = [
+        error
+        for node in nodes
+        for error in (node.raised, *(result.raised for result in node.results.values()))
+        if error is not None
+    ]
+    return [str(error.args.get('status_code') or error.type.rpartition('.')[2]) for error in raised]
 
 
 def causes(notes: Iterable[Note]) -> list[list[Note]]:
@@ -200,7 +214,9 @@ def _also(notes: Sequence[Note]) -> list[str]:
     rebound = sum({note.cassette: note.rebound for note in notes}.values())
     apart = Counter(field for field, _ in {(field, note.cassette) for note in notes for field in note.left_out})
     differ = [f'{count} with other {field} (not compared)' for field, count in sorted(apart.items())]
-    return [*([_count(rebound, 'rebound run')] if rebound else []), *differ]
+    errors = Counter(name for names in {note.cassette: note.errors for note in notes}.values() for name in names)
+    raised = [f'{count} recorded {printable(name)}' for name, count in sorted(errors.items())]
+    return [*([_count(rebound, 'rebound run')] if rebound else []), *raised, *differ]
 
 
 def _count(number: int, noun: str) -> str:

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar, Unpack, cast
 
 from .adapters import Conductor, RunConductor, Started, hosts
+from .age import oldest_date
 from .canon import Json, JsonObject
 from .cassette import Cassette, Node, Run
 from .errors import ReplayError, ReplayWarning
@@ -377,7 +378,8 @@ class Session(Conductor):
         try:
             test = self.test and self.redactor.text(self.test)
             cassette = Cassette(test=test, recorded=recorded, runs=tuple(runs))
-            if self._store.write(self.name, cassette, pending=not ok):
+            oldest = oldest_date(self.options.max_age, recorded['on'])
+            if self._store.write(self.name, cassette, pending=not ok, oldest=oldest):
                 self.written = self._store.path(self.name, pending=not ok)
         except ReplayError as error:
             self._ledger.noted(error)

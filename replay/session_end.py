@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import cast
 
+from .adapters import hosts
+from .age import days_over, oldest_date
 from .cassette import Run
 from .errors import NotRestorable
-from .modes import Mode
+from .modes import MODES, Action, Found, Mode
 from .session_run import Ledger, SessionRun
 from .verdicts import RunUnfinished
 
@@ -27,6 +29,8 @@ def judge(ledger: Ledger, runs: Sequence[SessionRun], *, ok: bool) -> None:
     never = ledger.places.never_played()
     if never and ok and not ledger.problems:
         ledger.left(ledger.texts.unplayed_runs(never, ledger.recorded, [run.tape.name for run in runs]))
+    if ok and runs and not ledger.problems:
+        _judge_age(ledger)
 
 
 def to_write(ledger: Ledger, runs: Sequence[SessionRun], mode: Mode) -> list[Run] | None:
@@ -55,3 +59,13 @@ def _judge_run(ledger: Ledger, run: SessionRun) -> None:
         ledger.noted(ledger.texts.unfinished(tape))
     elif tape.unplayed and tape.recorded is not None and not run.broken:
         ledger.left(ledger.texts.unplayed_nodes(tape, tape.recorded))
+
+
+def _judge_age(ledger: Ledger) -> None:
+    cassette, max_age = ledger.cassette, ledger.options.max_age
+    if cassette is None or max_age is None or MODES[ledger.options.record][Found.RECORDED] is not Action.REPLAY:
+        return
+    over = days_over(cassette, oldest_date(max_age, next(host.recorded()['on'] for host in hosts())))
+    if over is not None:
+        made = str(cassette.recorded['on'])
+        ledger.noted(ledger.texts.expired(made, days=max_age.days + over, most=max_age.days))

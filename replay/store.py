@@ -9,11 +9,13 @@ import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from shlex import quote
 from threading import RLock
 
 from . import disk
+from .age import days_over
 from .cassette import Cassette, Node
 from .codec import DEFAULT_LIMITS, Limits, dumps, loads
 from .errors import CassetteDamaged, CassetteNotFound, NameRefused, ReplayError, StoreFailed, Where
@@ -79,13 +81,15 @@ class Store:
         """
         return read_cassette(self.path(name, pending=pending), limits=self.limits)
 
-    def write(self, name: str, cassette: Cassette, *, pending: bool = False) -> bool:
+    def write(self, name: str, cassette: Cassette, *, pending: bool = False, oldest: date | None = None) -> bool:
         """Write a cassette unless nothing but `recorded`, or the order in which parallel tools ended, would change.
 
         Args:
             name: Name of the cassette.
             cassette: What is written.
             pending: Whether it waits beside the accepted one. If it equals that, an earlier one that waits is removed.
+            oldest: What is there and older than this is written anew though nothing else changes, so that it is known
+                to be true still.
 
         Returns:
             Whether anything was written.
@@ -98,14 +102,14 @@ class Store:
         path = self.path(name, pending=pending)
         text = dumps(cassette, name=path.as_posix())
         self._scan(name, cassette, text)
-        if self._says(path, cassette) and not pending:
+        if self._says(path, cassette, oldest) and not pending:
             return False
         with self._held(name):
-            if pending and self._says(self.path(name), cassette):
+            if pending and self._says(self.path(name), cassette, oldest):
                 if _is_file(path):
                     self.reject(name)
                 return False
-            if self._says(path, cassette):
+            if self._says(path, cassette, oldest):
                 return False
             _replace_bytes(path, text.encode())
             return True
@@ -191,7 +195,7 @@ class Store:
             if file.endswith(ending) and not file.startswith('.') and (Path(folder) / file).is_file()
         )
 
-    def _says(self, path: Path, cassette: Cassette) -> bool:
+    def _says(self, path: Path, cassette: Cassette, oldest: date | None) -> bool:
         """Whether a file already holds a cassette, `recorded` and races of tools apart.
 
         A file that cannot be read does not.
@@ -201,6 +205,8 @@ class Store:
         try:
             text = read_bytes(path, limits=self.limits)
             there = loads(text, name=path.as_posix(), limits=self.limits)
+            if days_over(there, oldest) is not None:
+                return False
             again = replace(_with_orders(cassette, there), recorded=there.recorded)
             same = dumps(again, name=path.as_posix()).encode()
         except ReplayError:

@@ -16,7 +16,16 @@ from .printable import shortened
 from .tape import Tape
 from .unplayed import beside, in_columns
 
-__all__ = ('NotRebound', 'RunLacking', 'RunUnfinished', 'SessionAmbiguous', 'SessionClosed', 'Texts', 'Unplayed')
+__all__ = (
+    'NotRebound',
+    'RecordingExpired',
+    'RunLacking',
+    'RunUnfinished',
+    'SessionAmbiguous',
+    'SessionClosed',
+    'Texts',
+    'Unplayed',
+)
 
 
 class NotRebound(Diverged):
@@ -59,6 +68,22 @@ class Unplayed(ReplayError):
     def rows(self) -> list[tuple[str, str]]:
         """The facts of the text: the place stands at the top."""
         return [('cassette', str(self.where)), *(row for row in super().rows() if row[0] != 'where')]
+
+
+class RecordingExpired(ReplayError):
+    """A recording is older than it may be.
+
+    Args:
+        headline: As for `ReplayError`.
+        made: The date of the recording, as the cassette notes it.
+        days: How old it is.
+        more: Further arguments of `ReplayError`.
+    """
+
+    def __init__(self, headline: str, *, made: str, days: int, **more: Any) -> None:
+        super().__init__(headline, **more)
+        self.made = made
+        self.days = days
 
 
 class RunUnfinished(ReplayError):
@@ -126,6 +151,20 @@ class Texts:
         if self.mode == 'rebind':
             return NotRebound(divergence, cassette=self.path.as_posix(), next=(anew,))
         return Diverged(divergence, cassette=self.path.as_posix(), next=(anew,))
+
+    def expired(self, made: str, *, days: int, most: int) -> ReplayError:
+        """The recording that was played is too old."""
+        command, _, why = self._command('rewrite', 'to record anew').partition('     ')
+        age = f' --replay-max-age={most}d' if self.test is not None else ''  # renews the date of what has not changed
+        return RecordingExpired(
+            f'the recording is older than {most} days',
+            made=made,
+            days=days,
+            expected=f'a recording of the last {most} days',
+            got=f'one of {made}, {days} days ago',
+            where=self._where(),
+            next=(f'{command}{age}     {why}',),
+        )
 
     def closed(self) -> ReplayError:
         """A run outlived its session."""
