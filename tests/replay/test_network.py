@@ -18,7 +18,7 @@ from agentrun.messages import ModelResponse, TextPart
 from agentrun.models.function import FunctionModel
 from agentrun.usage import RunUsage
 from replay import NetworkBlocked, Session, use_cassette
-from replay.adapters.agentrun import _runs
+from replay.adapters.agentrun import _calls
 from replay.network import Guard, Who, judge
 
 FAR = '192.0.2.1'
@@ -220,10 +220,10 @@ def test_tools_that_a_replay_executes_may_use_the_network(folder: Path):
     with replaying(folder, tools='fetch=live,*=replay'):
         usage = RunUsage()
         for tool, expected in (('fetch', OSError), ('other', NetworkBlocked)):
-            token = _runs._within.set(_runs._Within('trip', tool, 0, usage))
+            token = _calls.within.set(_calls.Within('trip', tool, 0, usage))
             with pytest.raises(expected) as caught:
                 connect()
-            _runs._within.reset(token)
+            _calls.within.reset(token)
         assert isinstance(caught.value, NetworkBlocked)
         assert caught.value.headline == 'network blocked: run trip, tool other reached for 192.0.2.1:443'
 

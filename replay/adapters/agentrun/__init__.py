@@ -7,8 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from agentrun._ambient import LiveSource, deterministic
 from agentrun._effects import install
 from replay.adapters._protocol import Conductor, Played
+from replay.adapters.agentrun._calls import running_tool
 from replay.adapters.agentrun._play import play
-from replay.adapters.agentrun._runs import SessionHandler, running_tool
+from replay.adapters.agentrun._runs import SessionHandler
 from replay.canon import JsonObject
 from replay.cassette import Run
 

@@ -24,9 +24,9 @@ from agentrun.run import AgentRun
 from agentrun.tools import DeferredToolResults, ToolApproved, ToolDenied
 from agentrun.usage import RequestUsage
 from replay.adapters._protocol import Played
+from replay.adapters.agentrun._calls import calls_of_response
 from replay.adapters.agentrun._errors import rebuilt
 from replay.adapters.agentrun._readings import source_of
-from replay.adapters.agentrun._runs import calls_of_response
 from replay.adapters.agentrun._standin import Verdict, agent_of
 from replay.adapters.agentrun._streaming import ReplayedStreaming
 from replay.adapters.agentrun._wire import (
