@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -21,13 +23,16 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, **fixed, **more}
 
 
-def in_terminal(*arguments: str, cwd: Path, typed: str = '', **more: str) -> tuple[int, str]:
+def in_terminal(
+    *arguments: str, cwd: Path, typed: str = '', keys: Iterable[tuple[str, str]] = (), **more: str
+) -> tuple[int, str]:
     """Run this Python with some arguments on a terminal.
 
     Args:
         arguments: What follows the name of Python.
         cwd: Folder that it runs in.
         typed: What somebody types, all at once and before it is asked for.
+        keys: Pairs of a text and keys: when the text has come after the last pair's, the keys are pressed.
         more: Variables of the environment.
 
     Returns:
@@ -41,6 +46,7 @@ def in_terminal(*arguments: str, cwd: Path, typed: str = '', **more: str) -> tup
         os.close(its)
         os.write(own, typed.encode())
         shown = bytearray()
+        waiting, seen = list(keys), 0
         while True:
             try:
                 chunk = os.read(own, 65536)
@@ -49,6 +55,11 @@ def in_terminal(*arguments: str, cwd: Path, typed: str = '', **more: str) -> tup
             if not chunk:
                 break
             shown += chunk
+            while waiting and (place := shown.find(waiting[0][0].encode(), seen)) >= 0:
+                prompt, pressed = waiting.pop(0)
+                seen = place + len(prompt.encode())
+                time.sleep(0.05)  # the prompt stands before the keyboard is listened to
+                os.write(own, pressed.encode())
     os.close(own)
     return child.returncode, shown.decode()
 

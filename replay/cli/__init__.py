@@ -9,7 +9,7 @@ __all__ = ('main',)
 
 def main() -> None:
     """Run the command line and leave the process: 0 clean, 1 differs or fails, 2 usage or bad input."""
-    missing = [name for name in ('click', 'rich') if find_spec(name) is None]
+    missing = [name for name in ('click', 'jinja2', 'rich') if find_spec(name) is None]
     if missing:
         sys.stderr.write(
             f"replay: the command line needs {' and '.join(missing)}: pip install 'agentrun-replay[cli]'\n"

@@ -15,6 +15,7 @@ COMMANDS = {
     'run': ('_run', 'Run an agent, record or replay it, show its nodes.'),
     'record': ('_record', 'Record cassettes anew by running their tests.'),
     'pending': ('_pending', 'List the recordings that wait for a decision.'),
+    'review': ('_review', 'Go through pending recordings, one key each.'),
     'accept': ('_pending', 'Put pending recordings in the place of the accepted ones.'),
     'reject': ('_pending', 'Throw pending recordings away.'),
     'rebind': ('_rebind', 'Keep recorded answers for requests that have changed.'),
@@ -27,7 +28,9 @@ COMMANDS = {
     'show': ('_show', 'Show a cassette as text.'),
     'diff': ('_diff', 'Compare node sequences of two cassettes, or with a revision.'),
     'check': ('_check', 'Check that cassettes are intact and play to the same bytes.'),
+    'view': ('_view', 'Write a cassette as one HTML page.'),
     'import': ('_import', 'Turn a recorded message history into a cassette.'),
+    'export': ('_export', 'Write a run as its messages, or as a model that gives its answers.'),
 }
 """Module and one line of help, in the order in which they are listed."""
 
