@@ -61,6 +61,16 @@ def told(response: JsonObject | None, following: JsonObject | None) -> dict[int,
     return found
 
 
+def caller(node: Node, later: Sequence[Node]) -> tuple[Node, Sequence[Node]]:
+    """The node whose calls run while a node does, and the nodes after it.
+
+    That is the node itself, but where its stream has ended in the result: then it is the node that holds the response.
+    """
+    if node.kind == 'ModelRequestNode' and later and later[0].kind == 'SetFinalResult':
+        return later[0], later[1:]
+    return node, later
+
+
 def results_of(
     response: JsonObject | None, node: Node, message: JsonObject | None, *, imported: bool = False
 ) -> dict[int, ToolResult]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
 from .attempts import definition_of, outcome_of, parsed
-from .calls import arrivals, calls_of, following, places, results_of
+from .calls import arrivals, caller, calls_of, following, places, results_of
 from .canon import Json, JsonObject, dumps, own
 from .cassette import Definition, Node, Raised, Run, ToolResult
 from .effects import Answered, Calls, Count, Counted, Cut, Effect, Ended, Failed, Finish, Outcome, Request
@@ -112,9 +112,7 @@ class Playback:
     def _played(self, effect: Calls, node: Node) -> Ended:
         """The recorded batch in the indexes of the live one."""
         imported = bool(self.recorded.facts.get('imported'))
-        later = self.unplayed
-        if node.kind == 'ModelRequestNode' and later and later[0].kind == 'SetFinalResult':
-            node, later = later[0], later[1:]
+        node, later = caller(node, self.unplayed)
         message = following(later)
         results = results_of(effect.response, node, message, imported=imported)
         index_of = {place: index for index, place in enumerate(places(calls_of(effect.response), effect.calls))}

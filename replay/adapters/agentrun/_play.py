@@ -18,6 +18,7 @@ from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch
 from agentrun._outcomes import ToolDeferred, ToolOutcome, ToolRetried
 from agentrun.agent._streams import StreamScope
 from agentrun.direct import model_request
+from agentrun.exceptions import ModelRetry
 from agentrun.messages import ModelResponse
 from agentrun.models._base import StreamedResponse
 from agentrun.run import AgentRun
@@ -37,7 +38,7 @@ from replay.adapters.agentrun._wire import (
     restored_prompt,
     restored_response,
 )
-from replay.calls import arrivals, calls_of, following, places, results_of
+from replay.calls import arrivals, caller, calls_of, following, places, results_of
 from replay.canon import JsonObject
 from replay.cassette import Node, Raised, Run, ToolResult
 from replay.effects import Answered
@@ -199,11 +200,12 @@ class _Player:
 
     async def call_tools(self, batch: ToolBatch, work: ToolWork) -> None:
         response = calls_of_response(self._response)
-        message = following(self._later)
+        node, later = caller(self._node, self._later)
+        message = following(later)
         imported = bool(self._run.facts.get('imported'))
-        results = results_of(response, self._node, message, imported=imported)
+        results = results_of(response, node, message, imported=imported)
         where = _places(response, batch)
-        finished = self._node.finished or (arrivals(response, message) if imported else sorted(where))
+        finished = node.finished or (arrivals(response, message) if imported else sorted(where))
         order = {place: rank for rank, place in enumerate(finished)}
         failure: Raised | None = None
         for index in sorted(range(len(where)), key=lambda index: order.get(where[index], len(order))):
@@ -285,8 +287,14 @@ def _deferred(results: JsonObject | None) -> DeferredToolResults | None:
     approvals = cast('JsonObject', results.get('approvals') or {})
     calls = cast('JsonObject', results.get('calls') or {})
     return DeferredToolResults(
-        calls=dict(calls), approvals={call_id: _approval(approval) for call_id, approval in approvals.items()}
+        calls={call_id: _result(result) for call_id, result in calls.items()},
+        approvals={call_id: _approval(approval) for call_id, approval in approvals.items()},
     )
+
+
+def _result(result: Any) -> Any:
+    facts = cast('dict[str, Any]', result) if isinstance(result, dict) else {}
+    return ModelRetry(facts['message']) if facts.get('kind') == 'model-retry' else cast('Any', result)
 
 
 def _approval(approval: Any) -> Any:

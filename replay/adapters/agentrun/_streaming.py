@@ -173,7 +173,7 @@ class _RecordedStream(_Told):
     def __init__(self, inner: StreamedResponse, notes: Notes, parameters: ModelRequestParameters) -> None:
         self._inner = inner
         self._notes = notes
-        self._ended = False
+        self._whole: ModelResponse | None = None
         self._open = True
         self._known = self._written(self._state_now())
         super().__init__(parameters, self._state_now())
@@ -181,7 +181,7 @@ class _RecordedStream(_Told):
 
     def get(self) -> ModelResponse:
         """Return the response as far as it has been told; the model's own when all has."""
-        return self._inner.get() if self._ended else super().get()
+        return super().get() if self._whole is None else _copied(self._whole)
 
     async def aclose(self) -> None:
         """End the stream, begun or not, and that of the model."""
@@ -216,8 +216,7 @@ class _RecordedStream(_Told):
         if not self._open:
             return
         self._notes.tape.chunk(self._notes.token, {**self._changes(), 'over': True})
-        self._ended = True
-        response = self._inner.get()
+        response = self._whole = self._inner.get()
         try:
             written = message_json(response)
         except PydanticSerializationError as error:
@@ -390,9 +389,7 @@ class _ReplayedStream(_Told):
         """Return the response as far as it has been told; the recorded one when all has."""
         if not self._ended or self._response is None:
             return super().get()
-        response = copy(self._response)
-        response.parts = [*self._response.parts]
-        return response
+        return _copied(self._response)
 
     def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
         return _Again(self)
@@ -466,6 +463,12 @@ class _WholeStream(_Told):
         parts: Sequence[ModelResponsePart] = self._response.parts
         handle = self._parts_manager.handle_part
         return Ready(handle(vendor_part_id=index, part=part) for index, part in enumerate(parts))
+
+
+def _copied(response: ModelResponse) -> ModelResponse:
+    copied = copy(response)
+    copied.parts = [*response.parts]
+    return copied
 
 
 _STATE = frozenset(STATE)

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from pydantic import TypeAdapter
-from pydantic_core import ValidationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, ValidationError, to_jsonable_python
 
 from agentrun._effects import ModelCall
 from agentrun._outcomes import ToolDeferred, ToolOutcome, ToolRetried, ToolReturned, return_parts
+from agentrun.exceptions import ModelRetry
 from agentrun.messages import (
     AgentStreamEvent,
     AgentStreamEventsTypeAdapter,
@@ -230,7 +231,15 @@ def deferred_json(results: object) -> Json:
     """Results handed to a run for calls of its history, as JSON."""
     if results is None:
         return None
-    return own(TypeAdapter[Any](Any, config={'ser_json_bytes': 'base64'}).dump_json(results))
+    adapter = TypeAdapter[Any](Any, config={'ser_json_bytes': 'base64'})
+    return own(adapter.dump_json(results, fallback=_retry_json))
+
+
+def _retry_json(value: object) -> JsonObject:
+    """A retry that a caller hands in for a call, which is an error and no value."""
+    if isinstance(value, ModelRetry):
+        return {'kind': 'model-retry', 'message': value.message}
+    raise PydanticSerializationError(f'Unable to serialize unknown type: {type(value)}')
 
 
 def _part(part: UserPromptPart | ToolReturnPart) -> JsonObject:
