@@ -123,6 +123,9 @@ class Run:
     """Settings of the run that differ from the usual: `entry`, `end_strategy`, `imported`."""
     marks: tuple[str, ...] = ()
     """What a reviewer must see: `rebound`, `edited`, `redacted`."""
+    minted: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject])
+    """Values that were minted in the run, by name (`uuid-1`): `value` and `by`, the tool or place it came from. At
+    these places another value of the same kind is no difference."""
 
     @property
     def messages(self) -> list[JsonObject]:

@@ -104,6 +104,8 @@ class Replay:
     """Answer: this came of it when it was recorded."""
 
     outcome: Outcome
+    respelt: Request | None = None
+    """The request with minted values as they were recorded, if it holds others: what messages are to show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,8 @@ class Do:
     """Answer: carry it out, and give `end` the token with what came of it."""
 
     token: int
+    respelt: Request | None = None
+    """As for `Replay`, where a run goes on from its recording."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """A recorded run while it is being replayed: what is compared with it, and the outcomes that it gives."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 from .attempts import definition_of, outcome_of, parsed
@@ -8,6 +9,7 @@ from .calls import arrivals, caller, calls_of, following, places, results_of
 from .canon import Json, JsonObject, dumps, own
 from .cassette import Definition, Node, Raised, Run, ToolResult
 from .effects import Answered, Calls, Count, Counted, Cut, Effect, Ended, Failed, Finish, Outcome, Request
+from .exchange import Exchange, respelt_messages
 from .match import (
     ABSENT,
     FIELD_OF,
@@ -29,10 +31,12 @@ class Playback:
     Args:
         recorded: The recording.
         fields: What of a request is compared.
+        exchange: Which live values stand for which recorded ones, in all runs of the session.
     """
 
-    def __init__(self, recorded: Run, *, fields: Sequence[Field] = FIELDS) -> None:
+    def __init__(self, recorded: Run, *, fields: Sequence[Field] = FIELDS, exchange: Exchange | None = None) -> None:
         self.recorded = recorded
+        self._exchange = Exchange() if exchange is None else exchange
         self.left_out: list[Difference] = []
         """What differs in fields that are not compared."""
         self._fields = fields
@@ -52,7 +56,29 @@ class Playback:
         self.at += 1
         self._asked = 0
         recorded = self.recorded.nodes[self.at] if self.at < len(self.recorded.nodes) else None
+        if recorded is not None and self._exchange:
+            facts = cast('JsonObject', self._exchange.respelt(recorded.facts, dict(facts)))
         return self._counted(match_node(recorded, kind, facts))
+
+    def respelt(self, effect: Effect) -> Request | None:
+        """A request with minted values as they were recorded, before it is compared; None if it holds no others."""
+        if not isinstance(effect, Request) or not self._exchange:
+            return None
+        node, exchange = self.recorded.nodes[self.at], self._exchange
+        fresh = [] if self._asked else self._due(node)
+        if not self._asked and effect.appended and _same_bytes(fresh, effect.sent):
+            return None
+        known = merged([*self._sent, *fresh])
+        edit = None if self._asked else cast('JsonObject | None', node.facts.get('history_edit'))
+        live = parsed(effect.sent)
+        sent = respelt_messages(exchange, _edited(known, edit), live)
+        message = cast('JsonObject', own(effect.message))
+        told = message if node.message is None else cast('JsonObject', exchange.respelt(node.message, message))
+        definition = _respelt_definition(exchange, node.definition, effect.definition)
+        if told is message and definition is effect.definition and all(map(_is_same, sent, live)):
+            return None
+        spelt = [dumps(one) if one is not was else data for one, was, data in zip(sent, live, effect.sent, strict=True)]
+        return replace(effect, message=dumps(told), sent=spelt, definition=definition)
 
     def compare(self, effect: Effect) -> Difference | None:
         """The node that runs is about to do something: what differs from the recording, if anything does."""
@@ -147,7 +173,7 @@ class Playback:
         return changed if found is None or (changed is not None and changed.cause == 'instructions') else found
 
     def _compared_messages(self, effect: Request, node: Node) -> Difference | None:
-        fresh = [*self._fresh, *([] if node.message is None or node.from_history else [node.message])]
+        fresh = self._due(node)
         edit = cast('JsonObject | None', node.facts.get('history_edit'))
         if edit is None and effect.appended and _same_bytes(fresh, effect.sent):
             self._sent.extend(fresh)
@@ -160,6 +186,10 @@ class Playback:
         live = merged([*self._sent, *live] if effect.appended else live)
         self._sent = _edited(merged([*self._sent, *fresh]), edit)
         return self._match(self._sent, live)
+
+    def _due(self, node: Node) -> list[JsonObject]:
+        """Recorded messages that came since the last request."""
+        return [*self._fresh, *([] if node.message is None or node.from_history else [node.message])]
 
     def _match(self, recorded: Sequence[JsonObject], live: Sequence[JsonObject], first: int = 0) -> Difference | None:
         """Compare messages in the fields that are compared."""
@@ -184,6 +214,21 @@ class Playback:
             return difference
         self.left_out.append(difference)
         return None
+
+
+def _respelt_definition(exchange: Exchange, recorded: Definition | None, live: Definition) -> Definition:
+    """Respell instructions; a definition that is equal then is the recorded one, which costs nothing to compare."""
+    if recorded is None or recorded.instructions == live.instructions:
+        return live
+    instructions = exchange.respelt(recorded.instructions, live.instructions)
+    if instructions is live.instructions:
+        return live
+    found = replace(live, instructions=cast('str | None', instructions))
+    return recorded if found == recorded else found
+
+
+def _is_same(one: object, other: object) -> bool:
+    return one is other
 
 
 def all_messages(run: Run) -> list[JsonObject]:

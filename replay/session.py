@@ -25,7 +25,9 @@ from .age import oldest_date
 from .canon import Json, JsonObject
 from .cassette import Cassette, Node, Run
 from .errors import ReplayError, ReplayWarning
+from .exchange import Exchange
 from .match import FIELD_OF, FIELDS, Field
+from .minting import Minting
 from .modes import MODES, Action, Found, Mode
 from .options import Options, Wishes
 from .places import Places
@@ -79,7 +81,12 @@ class Session(Conductor):
         self._store = Store(dir, redactor=self.redactor)
         self._path = self._store.path(name)
         self.texts = Texts(name=name, path=self._path, mode=self.mode, test=test)
-        self._ledger = Ledger(options=self.options, texts=self.texts, redactor=self.redactor)
+        self._ledger = Ledger(
+            options=self.options,
+            texts=self.texts,
+            redactor=self.redactor,
+            minting=Minting(lambda: next(iter(hosts())).now()),
+        )
         self._again = {'dir': dir, 'test': test, **wishes, 'redact': self.options.redact}
         self._lock = RLock()
         self._runs: list[SessionRun] = []
@@ -327,6 +334,8 @@ class Session(Conductor):
                 fields=self.options.match,
                 facts=started.facts,
                 veil=veil,
+                exchange=self._ledger.exchange,
+                minting=self._ledger.minting.run(recorded and recorded.minted),
             )
             self._runs.append(SessionRun(self._ledger, tape))
             return self._runs[-1]
@@ -369,6 +378,8 @@ class Session(Conductor):
             cassette = replace(read, runs=tuple(veiled_run(run, self.redactor) for run in read.runs))
             self._ledger.cassette = cassette
             self._ledger.places = Places(cassette.runs)
+            values = (one['value'] for run in cassette.runs for one in run.minted.values())
+            self._ledger.exchange = Exchange(map(str, values))
             return
         with suppress(*([ReplayError] if self.mode == 'rewrite' else [])):  # what cannot be read is just replaced
             self._ledger.places = Places(earlier=self._store.read(self.name).runs)

@@ -8,7 +8,9 @@ from .adapters import RunConductor
 from .canon import Json, dumps, own
 from .cassette import Cassette, Run
 from .errors import ReplayError
+from .exchange import Exchange
 from .match import Divergence
+from .minting import Minting
 from .options import Options
 from .places import Places
 from .playback import counted_runs
@@ -29,6 +31,10 @@ class Ledger:
     texts: Texts
     redactor: Redactor
     places: Places = field(default_factory=Places)
+    exchange: Exchange = field(default_factory=Exchange)
+    """Which live values stand for which recorded ones."""
+    minting: Minting
+    """What finds minted values while runs are recorded."""
     cassette: Cassette | None = None
     """The cassette that is played."""
     problems: list[ReplayError] = field(default_factory=list[ReplayError])

@@ -15,7 +15,7 @@ once a tape has diverged it stays diverged: it gives the same answer to whatever
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 from .canon import Json, JsonObject
 from .cassette import Node, Raised, Run
@@ -38,7 +38,9 @@ from .effects import (
     Stop,
 )
 from .errors import ReplayError
+from .exchange import Exchange
 from .match import FIELDS, NO_ANSWER, Difference, Divergence, Field, locate
+from .minting import RunMinting
 from .playback import Playback
 from .streams import Stream, has_ending
 from .veil import Veil, marked
@@ -108,6 +110,8 @@ class Tape:
         fields: What of a request is compared.
         facts: Facts of the run to write into the recording.
         veil: What redacts all that comes in; None: nothing is.
+        exchange: Which live values stand for which recorded ones.
+        minting: What finds minted values while the run is recorded.
     """
 
     def __init__(
@@ -120,6 +124,8 @@ class Tape:
         fields: Sequence[Field] = FIELDS,
         facts: JsonObject | None = None,
         veil: Veil | None = None,
+        exchange: Exchange | None = None,
+        minting: RunMinting | None = None,
     ) -> None:
         self.name = name
         self.agent = agent
@@ -136,10 +142,11 @@ class Tape:
         self._apart: Apart = apart
         self._veil = veil
         self._facts = facts or {}
-        self._playback = None if recorded is None else Playback(recorded, fields=fields)
+        self._playback = None if recorded is None else Playback(recorded, fields=fields, exchange=exchange)
         self.left_out: list[Difference] = [] if self._playback is None else self._playback.left_out
         """What differs in fields that are not compared."""
         self._draft = Draft() if recorded is None or apart != 'stop' else None
+        self._minting = None if self._draft is None else minting
         self._answered = False  # by the recording
         self._kind = ''
         self._token = 0
@@ -204,16 +211,20 @@ class Tape:
         if self.divergence is not None:
             return Stop(divergence=self.divergence)
         effect = effect if self._veil is None else self._veil.effect(effect)
+        respelt = None if self._playback is None else self._playback.respelt(effect)
+        effect = respelt or effect
         if self._draft is not None:
             self._draft.begin(effect)
+        if self._minting is not None and isinstance(effect, Request):
+            self._minting.asked(effect)
         played = None if self._playback is None else self._play(self._playback, effect)
         if played is not None:
-            return played
+            return replace(played, respelt=respelt) if isinstance(played, Replay) and respelt else played
         self._advance('begin')
         self._effect = effect
         self._chunks = []
         self._token += 1
-        return Do(token=self._token)
+        return Do(token=self._token, respelt=respelt)
 
     def chunk(self, token: int, chunk: JsonObject) -> None:
         """Tell what passed of a response that is streamed: its state when it opens, then each event, then changes.
@@ -264,7 +275,13 @@ class Tape:
         if self._chunks and isinstance(outcome, Answered | Failed | Cut):
             outcome = replace(outcome, stream=_with_ending(self._chunks, outcome))
             self._chunks = []
-        cast('Draft', self._draft).end(outcome if self._veil is None else self._veil.outcome(outcome))
+        self._keep(outcome if self._veil is None else self._veil.outcome(outcome))
+
+    def _keep(self, outcome: Outcome) -> None:
+        if self._draft is not None:
+            self._draft.end(outcome)
+        if self._minting is not None:
+            self._minting.answered(outcome)
 
     def _advance(self, event: str) -> None:
         if event not in _NEXT[self.state]:
@@ -281,8 +298,7 @@ class Tape:
         if isinstance(outcome, Difference):
             return self._compare(outcome)
         self._answered |= isinstance(outcome, Answered)
-        if self._draft is not None:
-            self._draft.end(outcome)
+        self._keep(outcome)
         return Replay(outcome=outcome)
 
     def _compare(self, difference: Difference | None, *, at: int | None = None) -> Stop | None:
@@ -307,6 +323,8 @@ class Tape:
         """The run as it was recorded, with the marks that it has for its answers."""
         facts = self._facts if self._veil is None else self._veil.facts(self._facts)
         run = draft.written(finish, name=self.name, agent=self.agent, facts=facts)
+        if self._minting is not None and self._minting.noted:
+            run = replace(run, minted=self._minting.noted)
         old = self.recorded.marks if self.recorded and self._answered else ()
         marks = dict.fromkeys([*old, *([REBOUND] if self._playback is not None else [])])
         run = replace(run, marks=tuple(marks)) if marks else run

@@ -136,6 +136,7 @@ def veiled_run(run: Run, redactor: Redactor) -> Run:
         history=tuple(_object(message, redactor) for message in run.history),
         nodes=tuple(_node(node, redactor) for node in run.nodes),
         facts=_object(run.facts, redactor),
+        minted={name: one for name, one in run.minted.items() if redactor.json(one) is one},
     )
 
 
@@ -246,6 +247,7 @@ def _pieces(run: Run) -> Iterator[tuple[str | None, str, Json]]:
     yield None, 'agent', run.agent
     yield None, 'history', list(run.history)
     yield None, 'facts', run.facts
+    yield None, 'minted', dict(run.minted)
     for index, node in enumerate(run.nodes):
         for field, value in _pieces_of_node(node):
             yield f'{index} {node.kind}', field, value

@@ -7,6 +7,7 @@ A `Host` knows the library: it sees runs start, turns their effects into wire JS
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from replay.canon import Json, JsonObject
@@ -121,6 +122,10 @@ class Host(Protocol):
 
     def recorded(self) -> JsonObject:
         """What a cassette that is written now notes: `on`, the date, and `by`, the library and its version."""
+        ...
+
+    def now(self) -> datetime:
+        """The real time, in the zone of this place."""
         ...
 
     def running(self) -> tuple[str, str] | None:

@@ -8,6 +8,7 @@ from replay.shapes import FULL, TABLES
 
 from ._definitions import FIELDS, read_book, read_definition, read_instructions
 from ._faults import Place
+from ._minted import read_minted
 from ._read_messages import MessageReader
 from ._state import MODEL_KEYS, Course
 from ._streams import read_streams
@@ -17,8 +18,8 @@ from ._write import agent_of
 CASSETTE_KEYS = frozenset({'format', 'test', 'wire', 'recorded', 'agents', 'runs', 'seal'})
 RUN_KEYS = frozenset(
     {
-        'run', 'agent', 'definition', 'definitions', 'marks', 'model', 'facts', 'history', 'nodes', 'provider',
-        'streams', 'times', 'run_id',
+        'run', 'agent', 'definition', 'definitions', 'marks', 'model', 'facts', 'history', 'nodes', 'minted',
+        'provider', 'streams', 'times', 'run_id',
     }
 )  # fmt: skip
 NODE_KEYS = frozenset({'node', 'facts', 'types', 'raised', 'then'})
@@ -132,6 +133,7 @@ class _RunReader:
             nodes=read_streams(nodes, self.packed.get('streams'), place),
             facts=self.facts,
             marks=tuple(place.text(mark, 'marks') for mark in marks),
+            minted=read_minted(self.packed.get('minted', {}), place),
         )
 
     def _base(self) -> Definition:

@@ -105,12 +105,13 @@ class _RunWriter:
             packed['history'] = self._history()
             self._seen(run.history[-1])
         packed['nodes'] = Broken(self._node(index, node) for index, node in enumerate(run.nodes))
-        if any(self.provider):
-            packed['provider'] = self.provider
-        if streams := pack_streams(run.nodes):
-            packed['streams'] = streams
-        if self.times:
-            packed['times'] = self.times
+        ends: dict[str, Json] = {
+            'minted': {**run.minted},
+            'provider': self.provider if any(self.provider) else None,
+            'streams': pack_streams(run.nodes),
+            'times': self.times,
+        }
+        packed.update({key: value for key, value in ends.items() if value})
         if self.table and self.course.run_id != logical.run_id(run.name):
             packed['run_id'] = self.course.run_id
         return packed

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from agentrun._ambient import LiveSource, deterministic
@@ -26,6 +27,10 @@ class AgentrunHost:
         except PackageNotFoundError:  # a tree that is not installed
             by = 'agentrun'
         return {'on': LiveSource().now().date().isoformat(), 'by': by}
+
+    def now(self) -> datetime:
+        """The real time, in the zone of this place."""
+        return LiveSource().now().astimezone()
 
     def running(self) -> tuple[str, str] | None:
         """Name of the run and of its tool that is running in this context."""

@@ -18,6 +18,7 @@ from replay.adapters.agentrun._calls import TapedCalls, Within, within
 from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.adapters.agentrun._faults import parted, unwritable
 from replay.adapters.agentrun._readings import source_of
+from replay.adapters.agentrun._spelling import put_back
 from replay.adapters.agentrun._streaming import Notes, RecordedStreaming, ReplayedStreaming
 from replay.adapters.agentrun._wire import (
     Definitions,
@@ -29,7 +30,7 @@ from replay.adapters.agentrun._wire import (
     restored_response,
 )
 from replay.canon import JsonObject
-from replay.effects import Answered, Count, Counted, Cut, Do, Failed, Finish, Request, Stop
+from replay.effects import Answered, Count, Counted, Cut, Do, Failed, Finish, Replay, Request, Stop
 from replay.errors import ReplayError
 from replay.match import Difference
 
@@ -98,7 +99,7 @@ class TapedRun:
     async def request(self, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
         """Answer a request from the recording, or ask the model and keep its answer as it came."""
         self._conductor.check_open()
-        answer = self._go_on(self._tape.begin(self._effect(call)))
+        answer = self._asked(call)
         if isinstance(answer, Do):
             self._conductor.went_live()
             try:
@@ -120,7 +121,7 @@ class TapedRun:
     ) -> AbstractAsyncContextManager[StreamedResponse]:
         """Let the recorded stream pass again, or the model's, and keep what passes."""
         self._conductor.check_open()
-        answer = self._go_on(self._tape.begin(self._effect(call, streamed=True)))
+        answer = self._asked(call, streamed=True)
         if not isinstance(answer, Do):
             outcome = cast('Answered | Failed | Cut', answer.outcome)
             self._response = restored_response(outcome.message) if isinstance(outcome, Answered) else None
@@ -187,6 +188,14 @@ class TapedRun:
     def _read_on(self) -> NoReturn:
         difference = Difference(cause='order', field='stream', recorded='left here', live='read on')
         raise parted(self._conductor, difference, 'ModelRequestNode')
+
+    def _asked(self, call: ModelCall, *, streamed: bool = False) -> Do | Replay:
+        """Tell the tape of a request, and let its messages show values that were minted in the run as recorded."""
+        effect = self._effect(call, streamed=streamed)
+        answer = self._go_on(self._tape.begin(effect))
+        own = self._request if self._request is not None else cast('ModelRequest', call.messages[-1])
+        put_back(call.messages, own, effect, answer.respelt)
+        return answer
 
     def _effect(self, call: ModelCall, *, streamed: bool = False) -> Request:
         try:

@@ -1,0 +1,46 @@
+"""Puts recorded spellings of minted values into the messages of a run that is replayed.
+
+What a run shows must be what its recording shows, byte for byte; so the objects themselves are changed, before the
+answer comes.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+from agentrun.messages import ModelMessage, ModelRequest
+from replay.adapters.agentrun._wire import restored_messages
+from replay.calls import parts_of
+from replay.canon import JsonObject, own
+from replay.effects import Request
+
+__all__ = ('put_back',)
+
+
+def put_back(live: Sequence[ModelMessage], request: ModelRequest, was: Request, respelt: Request | None) -> None:
+    """Change messages in place where their recording is spelt otherwise.
+
+    Args:
+        live: The messages that the model is sent, those of the request last.
+        request: The request of the node that asks.
+        was: The request as it is.
+        respelt: The same as it was recorded; None if that is no other.
+    """
+    if respelt is None:
+        return
+    messages = live[len(live) - len(was.sent) :]
+    for message, before, after in zip(messages, was.sent, respelt.sent, strict=True):
+        _respell(message, before, after)
+    _respell(request, was.message, respelt.message)
+
+
+def _respell(message: ModelMessage, before: bytes, after: bytes) -> None:
+    if before == after:
+        return
+    old, new = cast('JsonObject', own(before)), cast('JsonObject', own(after))
+    restored = restored_messages([new])[0]
+    for index, (was, now) in enumerate(zip(parts_of(old), parts_of(new), strict=True)):
+        for name in ('content', 'args', 'metadata'):
+            if was.get(name) != now.get(name):
+                setattr(message.parts[index], name, getattr(restored.parts[index], name))
+    if isinstance(message, ModelRequest) and isinstance(restored, ModelRequest):
+        message.instructions = restored.instructions

@@ -1,0 +1,178 @@
+"""Which live value stands for which recorded one: what a replay of values minted in a run is told by.
+
+A place of a request may differ from the recording where that has a minted value and the run has one of the same kind,
+written in the same way. The two are bound to each other from then on. Ids, tokens and days are bound one to one; of
+readings of a clock, which run at another pace in a replay, the order must be the recorded one and the time between
+them must not be longer. What is written as recorded needs no binding: the outcomes that a replay feeds are so.
+"""
+
+import re
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import cast
+
+from .canon import Json, JsonObject
+from .minted import Piece, pattern_of, pieces, read_as
+
+__all__ = ('Exchange',)
+
+
+class Exchange:
+    """Live and recorded values of the runs of one session.
+
+    Args:
+        recorded: Minted values as recorded.
+    """
+
+    def __init__(self, recorded: Iterable[str] = ()) -> None:
+        self._keys = {piece.key for value in recorded for piece in pieces(value)}
+        self._to_recorded: dict[str, str] = {}  # by keys
+        self._to_live: dict[str, str] = {}
+        self._spelt: dict[str, tuple[str, str]] = {}  # live spelling to recorded one, and the other way round
+        self._clocks: dict[str, list[tuple[float, float]]] = {}  # live and recorded moments by shape, sorted
+
+    def __bool__(self) -> bool:
+        """Whether there is any minted value, so that looking for them may help."""
+        return bool(self._keys)
+
+    def respelt(self, recorded: Json, live: Json) -> Json:
+        """Put recorded values in the place of live ones, wherever the rest of a text is as recorded.
+
+        Args:
+            recorded: What was recorded.
+            live: What came at the same place now.
+
+        Returns:
+            `live` itself if nothing was to be changed in it. Texts that differ otherwise stay as they are.
+        """
+        if isinstance(recorded, dict) and isinstance(live, dict):
+            found = {key: self.respelt(recorded[key], one) if key in recorded else one for key, one in live.items()}
+            return live if all(found[key] is live[key] for key in live) else found
+        if isinstance(recorded, list) and isinstance(live, list):
+            items = [self.respelt(*pair) for pair in zip(recorded, live, strict=False)] + live[len(recorded) :]
+            return live if all(map(_is_same, items, live)) else items
+        if isinstance(recorded, str) and isinstance(live, str):
+            return recorded if recorded != live and self._bind_text(recorded, live) else live
+        if _is_number(recorded) and _is_number(live) and type(recorded) is type(live):
+            return recorded if recorded != live and self._bind_text(repr(recorded), repr(live)) else live
+        return live
+
+    def to_recorded(self, value: Json) -> Json:
+        """Write all bound values as they were recorded, wherever they stand: results of tools that run live."""
+        return self._exchanged(value, 0)
+
+    def to_live(self, value: Json) -> Json:
+        """Write all bound values as they are now: arguments for tools that run live."""
+        return self._exchanged(value, 1)
+
+    def _exchanged(self, value: Json, side: int) -> Json:
+        if isinstance(value, dict):
+            return {cast('str', self._exchanged(key, side)): self._exchanged(one, side) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self._exchanged(one, side) for one in value]
+        if isinstance(value, str):
+            return self._exchanged_text(value, side)
+        if _is_number(value):
+            other = self._exchanged_text(repr(value), side)
+            return value if other == repr(value) else float(other) if isinstance(value, float) else int(other)
+        return value
+
+    def _exchanged_text(self, text: str, side: int) -> str:
+        known = (self._to_recorded, self._to_live)[side]
+        if not known:
+            return text
+        for piece in reversed(list(pieces(text))):
+            key = known.get(piece.key)
+            if key is not None:
+                text = f'{text[: piece.start]}{_spelt_like(piece, key)}{text[piece.end :]}'
+        return text
+
+    def _bind_text(self, recorded: str, live: str) -> bool:
+        """Whether a live text is the recorded one up to minted values; if so, these are bound."""
+        spans = [piece for piece in pieces(recorded) if piece.key in self._keys]
+        if not spans:
+            return False
+        found = _template(recorded, tuple(spans)).fullmatch(live)
+        if found is None:
+            return False
+        pairs: list[tuple[Piece, Piece]] = []
+        for old, text in zip(spans, found.groups(), strict=True):
+            new = read_as(text, old.shape)
+            if new is None:
+                return False
+            if new.text != old.text:
+                pairs.append((old, new))
+        return self._bind(pairs)
+
+    def _bind(self, pairs: list[tuple[Piece, Piece]]) -> bool:
+        """Bind all of them, or none."""
+        to_recorded, to_live, clocks = self._to_recorded, self._to_live, self._clocks
+        self._to_recorded, self._to_live = dict(to_recorded), dict(to_live)
+        self._clocks = {shape: list(moments) for shape, moments in clocks.items()}
+        if all(self._bind_pair(old, new) for old, new in pairs):
+            return True
+        self._to_recorded, self._to_live, self._clocks = to_recorded, to_live, clocks
+        return False
+
+    def _bind_pair(self, old: Piece, new: Piece) -> bool:
+        if old.kind in _RUNNING:
+            if old.kind != 'time' and not self._in_pace(old, new):
+                return False
+        elif self._to_recorded.get(new.key, old.key) != old.key or self._to_live.get(old.key, new.key) != new.key:
+            return False
+        self._to_recorded[new.key] = old.key
+        self._to_live[old.key] = new.key
+        return True
+
+    def _in_pace(self, old: Piece, new: Piece) -> bool:
+        """Whether a reading stands to those next to it as the recorded ones do."""
+        pair = (new.moment or 0.0, old.moment or 0.0)
+        moments = self._clocks.setdefault(old.shape, [])
+        at = bisect_left(moments, pair)
+        for live, was in moments[max(at - 1, 0) : at + 1]:
+            here, there = pair[0] - live, pair[1] - was
+            if here * there < 0 or abs(here) > abs(there) + _SLOWER:
+                return False
+        insort(moments, pair)
+        return True
+
+
+_RUNNING = frozenset({'datetime', 'time', 'epoch'})
+"""Kinds whose readings go on while a run runs, at another pace live than in a replay."""
+
+_SLOWER = 600.0
+"""Seconds by which a replay may be slower than the recording between two readings: breakpoints take their time."""
+
+
+@lru_cache(maxsize=256)
+def _template(recorded: str, spans: tuple[Piece, ...]) -> re.Pattern[str]:
+    made: list[str] = []
+    at = 0
+    for piece in spans:
+        made += [re.escape(recorded[at : piece.start]), f'({pattern_of(piece.shape)})']
+        at = piece.end
+    return re.compile(''.join([*made, re.escape(recorded[at:])]), re.DOTALL)
+
+
+def _spelt_like(piece: Piece, key: str) -> str:
+    """Spell the value of a key as another piece is spelt; only uuids and hexadecimal tokens have several spellings."""
+    name = piece.shape.partition(' ')[0]
+    if name.lower() == 'uuid':
+        key = '-'.join((key[:8], key[8:12], key[12:16], key[16:20], key[20:]))
+    return key.upper() if name in {'UUID', 'HEX'} else key
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_same(one: object, other: object) -> bool:
+    return one is other
+
+
+def respelt_messages(exchange: Exchange, recorded: list[JsonObject], live: list[JsonObject]) -> list[JsonObject]:
+    """Put recorded values into messages that are compared from their ends: the last one with the last one."""
+    skipped = max(len(live) - len(recorded), 0)
+    pairs = zip(recorded[max(len(recorded) - len(live), 0) :], live[skipped:], strict=True)
+    return [*live[:skipped], *(cast('JsonObject', exchange.respelt(old, new)) for old, new in pairs)]
