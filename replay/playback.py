@@ -92,7 +92,8 @@ class Playback:
         node = self.recorded.nodes[self.at]
         match effect:
             case Calls():
-                return self._played(effect, node)
+                ended = self._played(effect, node)
+                return _lacking(effect, ended) or ended
             case Count():
                 outcome = None if node.counted is None else Counted(usage=node.counted)
             case _:
@@ -259,6 +260,17 @@ def counted_runs(runs: Sequence[Run], parent: str, call: int | None = None) -> I
 
 def _uninstructed(messages: Sequence[JsonObject]) -> list[JsonObject]:
     return [{key: value for key, value in message.items() if key != 'instructions'} for message in messages]
+
+
+def _lacking(effect: Calls, ended: Ended) -> Difference | None:
+    """The first call of a batch that the recording has nothing for; one that an error forestalled is no such call."""
+    failed = any(result.raised is not None for result in ended.results.values())
+    due = ended.finished if failed else range(len(effect.calls))
+    lacking = next((index for index in due if index not in ended.results or index not in ended.finished), None)
+    if lacking is None:
+        return None
+    name = cast('str', effect.calls[lacking]['tool_name'])
+    return Difference(cause='tool result', field=name, recorded=ABSENT, live='called')
 
 
 def _never(effect: Effect) -> Difference:

@@ -296,25 +296,25 @@ class Tape:
             return stop
         outcome = playback.answer(effect)
         if isinstance(outcome, Difference):
-            return self._compare(outcome)
+            return self._compare(outcome, lacking=True)
         self._answered |= isinstance(outcome, Answered)
         self._keep(outcome)
         return Replay(outcome=outcome)
 
-    def _compare(self, difference: Difference | None, *, at: int | None = None) -> Stop | None:
+    def _compare(self, difference: Difference | None, *, at: int | None = None, lacking: bool = False) -> Stop | None:
         """Take note of a difference. The first one that the tape stops at, it stays with."""
-        if self.divergence is None and difference is not None and not self._goes_on(difference):
+        if self.divergence is None and difference is not None and not self._goes_on(difference, lacking=lacking):
             at = self.at if at is None else at
             nodes = self.run.nodes if self.run else ()
             kind = nodes[at].kind if at < len(nodes) else self._kind
             self.divergence = locate(difference, run=self.name, agent=self.agent, node=at, kind=kind)
         return None if self.divergence is None else Stop(divergence=self.divergence)
 
-    def _goes_on(self, difference: Difference) -> bool:
+    def _goes_on(self, difference: Difference, *, lacking: bool) -> bool:
         """Whether the run goes on all the same; what it does is written down then."""
         if self._apart == 'record':
             self._playback = None
-        if self._apart == 'stop' or (self._apart == 'rebind' and difference.cause in NO_ANSWER):
+        if self._apart == 'stop' or (self._apart == 'rebind' and (lacking or difference.cause in NO_ANSWER)):
             return False
         self.fresh = True
         return True
@@ -326,7 +326,7 @@ class Tape:
         if self._minting is not None and self._minting.noted:
             run = replace(run, minted=self._minting.noted)
         old = self.recorded.marks if self.recorded and self._answered else ()
-        marks = dict.fromkeys([*old, *([REBOUND] if self._playback is not None else [])])
+        marks = dict.fromkeys([*old, *([REBOUND] if self._apart == 'rebind' else [])])
         run = replace(run, marks=tuple(marks)) if marks else run
         return run if self._veil is None else marked(run)
 
