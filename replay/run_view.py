@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from .canon import JsonObject, own
-from .cassette import Node
+from .cassette import Node, Run
+from .outline import Item, outline_of
 
 __all__ = ('RunView',)
 
@@ -28,6 +29,19 @@ class RunView:
     def messages(self) -> list[JsonObject]:
         """All messages as wire JSON, oldest first."""
         return cast('list[JsonObject]', own(self.all_json))
+
+    @property
+    def outline(self) -> list[str]:
+        """One line for each node that says what it did, as `replay show` has them."""
+        return [item.line for item in self._items()]
+
+    @property
+    def steps(self) -> list[JsonObject]:
+        """What each node added, without what a provider or a clock churns: times, ids, usage, signatures."""
+        return [{'node': item.kind, **item.content} for item in self._items()]
+
+    def _items(self) -> list[Item]:
+        return outline_of(Run(name=self.name, agent=self.agent, nodes=self.nodes))
 
     @property
     def usage(self) -> dict[str, int]:

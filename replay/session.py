@@ -267,6 +267,16 @@ class Session(Conductor):
         return list(self.run().node_kinds)
 
     @property
+    def outline(self) -> list[str]:
+        """A line for each node, of the only run; see `RunView.outline` and `run`."""
+        return self.run().outline
+
+    @property
+    def steps(self) -> list[JsonObject]:
+        """What each node added, of the only run; see `RunView.steps` and `run`."""
+        return self.run().steps
+
+    @property
     def messages(self) -> list[JsonObject]:
         """All messages as wire JSON; of the only run, see `run`."""
         return self.run().messages
