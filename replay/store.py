@@ -24,7 +24,7 @@ from .names import PENDING, SUFFIX, checked_name
 from .redact import Redactor
 from .veil import Leak, SecretLeft, leaks_of
 
-__all__ = ('Store', 'read_bytes', 'read_cassette', 'write_bytes')
+__all__ = ('Store', 'probe', 'read_bytes', 'read_cassette', 'write_bytes')
 
 _writing = RLock()
 """Two threads do not write one cassette at once; two processes are kept apart by `hold`."""
@@ -275,6 +275,23 @@ def read_bytes(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
             next=('remove it and record it anew, in more tests with a cassette each if one recording is that large',),
         )
     return data
+
+
+def probe(path: str | Path) -> None:
+    """See to it that a file can be written before something is paid for that belongs into it; folders are made.
+
+    Raises:
+        StoreFailed: If the disk says no.
+    """
+    path = Path(path)
+    with _disk('written', path):
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            raise ValueError('it is no plain file')
+        disk.make_folder(target.parent)
+        temporary = disk.temporary(target, owner=f'probe-{os.getpid()}')
+        disk.write_new(temporary, b'', like=target)
+        temporary.unlink()
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

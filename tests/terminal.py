@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,11 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def in_terminal(
-    *arguments: str, cwd: Path, typed: str = '', keys: Iterable[tuple[str, str]] = (), **more: str
+    *arguments: str,
+    cwd: Path,
+    typed: str = '',
+    keys: Iterable[tuple[str, str]] = (),
+    more: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
     """Run this Python with some arguments on a terminal.
 
@@ -41,7 +45,7 @@ def in_terminal(
     pty = pytest.importorskip('pty', reason='pseudo-terminals are a thing of POSIX')
     own, its = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, *arguments], stdin=its, stdout=its, stderr=its, cwd=cwd, env=environment(**more)
+        [sys.executable, *arguments], stdin=its, stdout=its, stderr=its, cwd=cwd, env=environment(**(more or {}))
     ) as child:
         os.close(its)
         os.write(own, typed.encode())

@@ -17,6 +17,7 @@ from replay.cassette import Node
 from replay.errors import ReplayError
 from replay.outline import Item, Outliner
 from replay.printable import printable_lines
+from replay.store import probe
 
 from ._agents import load_agent
 from ._files import shown_path, split_path
@@ -94,6 +95,8 @@ def _session(path: Path, mode: 'Mode') -> 'Session':
     from replay.session import use_cassette
 
     store, name = split_path(path)
+    if mode != 'none' and not (mode == 'once' and store.exists(name)):
+        probe(store.path(name))  # before the model is paid for what cannot be kept
     return use_cassette(name, record=mode, dir=store.folder)
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -11,7 +12,9 @@ from replay import cli
 from replay.cli._group import COMMANDS, replay
 from replay.cli._out import say_json
 from replay.errors import ReplayError, Where
+from replay.store import Store
 from tests.terminal import CHECKOUT, in_pipe, in_terminal
+from tests.wide import asks, cassette, run, user
 
 
 def test_help_lists_every_command_and_imports_none() -> None:
@@ -131,9 +134,70 @@ def test_a_terminal_gets_colours_and_progress() -> None:
 @pytest.mark.parametrize(('name', 'value'), [('NO_COLOR', '1'), ('TERM', 'dumb')])
 def test_a_terminal_that_wants_no_colours_gets_none(name: str, value: str) -> None:
     program = 'from replay.cli._out import say; say("done", colour="green")'
-    assert in_terminal('-c', program, cwd=CHECKOUT, **{name: value}) == (0, 'done\r\n')
+    assert in_terminal('-c', program, cwd=CHECKOUT, more={name: value}) == (0, 'done\r\n')
 
 
 def test_a_pipe_gets_neither_colours_nor_progress() -> None:
     done = in_pipe('-c', PROGRAM, cwd=CHECKOUT)
     assert (done.stdout, done.stderr) == ('done\n', '')
+
+
+HOSTILE = {
+    'missing.json': None,
+    'empty.json': b'',
+    'cut.json': b'{"format": "agentrun-replay/1", "runs": [',
+    'binary.json': b'\xff\xfe\x00\x1b[2J',
+    'conflict.json': b'<<<<<<< ours\n{}\n=======\n{}\n>>>>>>> theirs\n',
+    'later.json': b'{"format": "agentrun-replay/99"}',
+    'other.json': b'[1, 2]',
+    'odd.json': b'{"format": "agentrun-replay/1", "runs": [{"run": 1}], "seal": 7}',
+    'dir.json': b'folder',
+}
+READERS = [
+    *(
+        ['show'],
+        ['list'],
+        ['check'],
+        ['diff', 'GOOD'],
+        ['view'],
+        ['export'],
+        ['export', '--as', 'function-model'],
+        ['seal'],
+    ),
+    *(
+        ['migrate'],
+        ['move', 'test_x'],
+        ['record'],
+        ['rebind'],
+        ['drift'],
+        ['review'],
+        ['accept'],
+        ['reject'],
+        ['pending'],
+    ),
+    *(['import'], ['list', '--json'], ['review', '--json']),
+]
+
+
+@pytest.mark.parametrize('name', HOSTILE)
+@pytest.mark.parametrize('arguments', READERS, ids=' '.join)
+def test_no_file_makes_a_command_fall_over(
+    arguments: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv('CI', raising=False)
+    Store('.').write('GOOD', cassette(run(asks(user('x')))))
+    for ending in ('', '.new'):
+        path, data = tmp_path / f'{name}{ending}', HOSTILE[name]
+        if data == b'folder':
+            path.mkdir()
+        elif data is not None:
+            path.write_bytes(data)
+    before = sorted(path for path in tmp_path.rglob('*') if path.is_file())
+    given = ['GOOD.json' if argument == 'GOOD' else argument for argument in arguments]
+    result = CliRunner().invoke(replay, [*given, name])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code in {0, 1, 2}
+    assert '\x1b[2J' not in result.output
+    if arguments[0] not in {'reject', 'move'}:
+        assert sorted(path for path in tmp_path.rglob('*') if path.is_file()) == before

@@ -212,7 +212,7 @@ def test_a_cassette_stands_for_its_test_and_a_terminal_sees_progress(store: Stor
     (tmp_path / 'app.py').write_text(APP.replace('return 1', 'return 22'), encoding='utf-8')
     target = 'tapes/test_app/test_looks.json'
     more = {'PYTEST_DISABLE_PLUGIN_AUTOLOAD': '1', 'CI': 'true'}
-    code, shown = in_terminal('-m', 'replay', 'record', target, '--record-in-ci', cwd=tmp_path, **more)
+    code, shown = in_terminal('-m', 'replay', 'record', target, '--record-in-ci', cwd=tmp_path, more=more)
     assert code == 0, shown
     assert 'recording' in shown
     assert '1/1' in shown

@@ -12,6 +12,8 @@ from replay.cli._group import replay
 from replay.store import read_cassette
 from tests.terminal import CHECKOUT, in_terminal
 
+ONLY_LINUX = pytest.mark.skipif(not Path('/proc/self').exists(), reason='a folder that takes no files, even of root')
+
 SOURCE = '''
 from contextlib import asynccontextmanager
 from agentrun import Agent
@@ -221,3 +223,16 @@ def test_the_example_of_the_readme_runs_on_a_terminal() -> None:
     code, shown = in_terminal('-m', 'replay', 'run', 'examples/trip.py:trip_agent', 'Weather in Paris?', cwd=CHECKOUT)
     assert code == 0, shown
     assert '\x1b[1mSunny, 21 degrees.' in shown
+
+
+@pytest.mark.parametrize(
+    'place', ['app_b.py/a.json', 'folder', pytest.param('/proc/a.json', marks=ONLY_LINUX), 'folder.json/a.json']
+)
+def test_a_cassette_that_cannot_be_written_is_told_before_the_model_is_asked(place: str) -> None:
+    Path('folder.json').mkdir()
+    Path('folder.json/a.json').mkdir()
+    result = invoke('app_b.py:agent', 'fail', '--cassette', place, '--record', 'rewrite')
+    assert result.exit_code == 2, result.output
+    assert 'could not be written' in result.stderr
+    assert 'ModelHTTPError' not in result.output
+    assert not list(Path().rglob('*.tmp'))

@@ -3,10 +3,10 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 
 from agentrun._ambient import LiveSource, deterministic
 from agentrun._effects import install
+from agentrun._version import __version__
 from replay.adapters._protocol import Conductor, Played
 from replay.adapters.agentrun._calls import running_tool
 from replay.adapters.agentrun._play import play
@@ -22,11 +22,7 @@ class AgentrunHost:
 
     def recorded(self) -> JsonObject:
         """Date, and `agentrun` with its version."""
-        try:
-            by = f'agentrun {version("agentrun-replay")}'
-        except PackageNotFoundError:  # a tree that is not installed
-            by = 'agentrun'
-        return {'on': LiveSource().now().date().isoformat(), 'by': by}
+        return {'on': LiveSource().now().date().isoformat(), 'by': f'agentrun {__version__}'}
 
     def now(self) -> datetime:
         """The real time, in the zone of this place."""
