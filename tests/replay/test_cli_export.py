@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from click.testing import CliRunner, Result
 
@@ -64,7 +65,7 @@ def test_a_model_gives_the_recorded_answers_in_order(messages: bytes, library: s
     source = Path('model.py').read_text(encoding='ascii')
     exec(compile(source, 'model.py', 'exec'), made)  # what it is made for
     agent = __import__(library).Agent(made['recorded_model'](), tools=[look])
-    result = agent.run_sync('Something else')
+    result = anyio.run(agent.run, 'Something else')
     responses = [message for message in result.all_messages() if message.kind == 'response']
     assert [[part.part_kind for part in message.parts] for message in responses] == [['tool-call'], ['text']]
     assert responses[0].parts[0].args == {'at': "it's {x} \\ \n"}
@@ -72,7 +73,7 @@ def test_a_model_gives_the_recorded_answers_in_order(messages: bytes, library: s
     assert {message.model_name for message in responses} == {'scripted'}
     assert responses[0].usage.input_tokens > 0
     with pytest.raises(AssertionError, match="2 answers of run 'looker' were recorded, and one more was asked for"):
-        agent.run_sync('Again')
+        anyio.run(agent.run, 'Again')
 
 
 def test_the_run_is_named_where_there_are_several() -> None:
