@@ -96,6 +96,19 @@ class Redactor:
             redacted = _applied(function, redacted)
         return text if redacted == text else redacted
 
+    def unfinished(self, text: str) -> tuple[int, str] | None:
+        """Find the value of a variable that a text ends inside of, because more was to come.
+
+        Returns:
+            Where it begins, and its stand-in; None if there is none of which at least four characters are there.
+        """
+        for value in self._values:
+            for spelling in value.spellings:
+                for length in range(min(len(spelling) - 1, len(text)), 3, -1):
+                    if text.endswith(spelling[:length]):
+                        return len(text) - length, value.stand_in
+        return None
+
     def json(self, value: Json) -> Json:
         """Redact all strings of a JSON value, and the keys of its objects.
 

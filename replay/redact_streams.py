@@ -5,12 +5,13 @@ out, so that the deltas around it are one.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from typing import cast
 
 from .canon import Json, JsonObject
 from .redact import STAND_IN, Redactor
-from .streams import TEXT_FIELDS, Stream, assembled
+from .streams import TEXT_FIELDS, Stream
 
 __all__ = ('redacted_stream',)
 
@@ -21,10 +22,11 @@ def redacted_stream(stream: Stream, redactor: Redactor) -> Stream:
     Returns:
         The stream itself if it holds no secret.
     """
-    parts: list[Json] = [part for _, part in sorted(_parts_by_index(stream).items())]
-    if redactor.json(parts) is parts and redactor.json([*stream]) == [*stream]:
+    texts = {index: deque(_texts(stream, index, redactor)) for index in _indexes(stream)}
+    entries: list[Json] = [*stream]
+    if redactor.json(entries) is entries and not any(text.spans for found in texts.values() for text in found):
         return stream
-    return tuple(_Cutter(stream, redactor).entries())
+    return tuple(_Cutter(stream, redactor, texts).entries())
 
 
 class _Cutter:
@@ -33,18 +35,23 @@ class _Cutter:
     Args:
         stream: What passed.
         redactor: What knows secrets.
+        texts: What came of each part, by its index, in the order in which parts of that index began.
     """
 
-    def __init__(self, stream: Stream, redactor: Redactor) -> None:
+    def __init__(self, stream: Stream, redactor: Redactor, texts: dict[int, deque['_Text']]) -> None:
         self._stream = stream
         self._redactor = redactor
-        self._texts = {index: _Text(_text_of(part), redactor) for index, part in _parts_by_index(stream).items()}
+        self._coming = texts
+        self._texts: dict[int, _Text] = {}
 
     def entries(self) -> Iterator[JsonObject]:
         """Give the entries of the redacted stream."""
         for entry in self._stream:
             kind = entry.get('event_kind')
-            text = self._texts.get(cast('int', entry.get('index')))
+            index = cast('int', entry.get('index'))
+            if kind == 'part_start':
+                self._texts[index] = self._coming[index].popleft()
+            text = self._texts.get(index)
             if kind == 'part_start' and text is not None:
                 yield self._start(entry, text)
             elif kind == 'part_delta' and text is not None:
@@ -57,22 +64,19 @@ class _Cutter:
         field = TEXT_FIELDS.get(cast('str', part['part_kind']), '')
         begun = part.get(field)
         redacted = self._redacted(part)
-        text.begin()
         if isinstance(begun, str):
             redacted = {**redacted, field: text.take(begun) or ''}
         return {**event, 'part': redacted}
 
     def _delta(self, event: JsonObject, text: '_Text') -> Iterator[JsonObject]:
         delta = cast('JsonObject', event['delta'])
-        field = 'args_delta' if delta['part_delta_kind'] == 'tool_call' else 'content_delta'
-        piece = delta.get(field)
+        piece = _piece_of(delta)
         redacted = self._redacted(delta)
-        if not isinstance(piece, str):
-            yield {**event, 'delta': redacted}
-            return
-        cut = text.take(piece)
+        cut = None if piece is None else text.take(piece)
         if cut is not None:
-            yield {**event, 'delta': {**redacted, field: cut}}
+            redacted = {**redacted, _field_of(delta): cut}
+        if cut is not None or piece is None:
+            yield {**event, 'delta': redacted}
 
     def _redacted(self, value: JsonObject) -> JsonObject:
         return cast('JsonObject', self._redactor.json(value))
@@ -84,18 +88,17 @@ class _Text:
     Args:
         text: The whole text.
         redactor: What knows secrets.
+        whole: Whether it ended; else it may have been cut inside of a secret.
     """
 
-    def __init__(self, text: str, redactor: Redactor) -> None:
+    def __init__(self, text: str, redactor: Redactor, *, whole: bool) -> None:
         self._text = text
         self._redacted = redactor.text(text)
-        self._spans = _spans(text, self._redacted)
+        if not whole and (cut := redactor.unfinished(text)) is not None:
+            self._redacted = redactor.text(text[: cut[0]]) + cut[1]
+        self.spans = _spans(text, self._redacted)
         self._came = 0
         self._given = 0
-
-    def begin(self) -> None:
-        """Begin anew."""
-        self._came = self._given = 0
 
     def take(self, piece: str) -> str | None:
         """Take a piece that came.
@@ -103,8 +106,6 @@ class _Text:
         Returns:
             What of the redacted text goes with it; None if it ends inside of a secret, which the next piece ends.
         """
-        if self._text[self._came : self._came + len(piece)] != piece:
-            piece = self._text[self._came :]  # came in another way than it ended: no piece of it is safe by itself
         self._came += len(piece)
         place = self._place(self._came)
         if place is None:
@@ -113,7 +114,7 @@ class _Text:
         return self._redacted[given : self._given]
 
     def _place(self, came: int) -> int | None:
-        for begin, end, new_begin, new_end in self._spans:
+        for begin, end, new_begin, new_end in self.spans:
             if came <= begin:
                 return new_begin - (begin - came)
             if came < end:
@@ -138,10 +139,38 @@ def _spans(text: str, redacted: str) -> list[tuple[int, int, int, int]]:
     return [(*found.span(number), *span) for number, span in enumerate(stand_ins, 1)]
 
 
-def _parts_by_index(stream: Stream) -> dict[int, JsonObject]:
-    """Parts as they were in the end, by the index that events have."""
-    indexes = sorted({cast('int', entry['index']) for entry in stream if entry.get('event_kind') == 'part_start'})
-    return dict(zip(indexes, assembled(stream), strict=True))
+def _indexes(stream: Stream) -> set[int]:
+    return {cast('int', entry['index']) for entry in stream if entry.get('event_kind') == 'part_start'}
+
+
+def _texts(stream: Stream, index: int, redactor: Redactor) -> Iterator[_Text]:
+    """What came, all in all, of each part that began under an index."""
+    came: str | None = None
+    ended = 'over' in stream[-1]
+    whole = ended
+    for entry in stream:
+        kind = entry.get('event_kind')
+        if entry.get('index') != index:
+            continue
+        if kind == 'part_start':
+            if came is not None:
+                yield _Text(came, redactor, whole=whole)
+            came, whole = _text_of(cast('JsonObject', entry['part'])), ended
+        elif kind == 'part_delta' and came is not None:
+            came += _piece_of(cast('JsonObject', entry['delta'])) or ''
+        elif kind == 'part_end':
+            whole = True
+    if came is not None:
+        yield _Text(came, redactor, whole=whole)
+
+
+def _piece_of(delta: JsonObject) -> str | None:
+    piece = delta.get(_field_of(delta))
+    return piece if isinstance(piece, str) else None
+
+
+def _field_of(delta: JsonObject) -> str:
+    return 'args_delta' if delta['part_delta_kind'] == 'tool_call' else 'content_delta'
 
 
 def _text_of(part: JsonObject) -> str:

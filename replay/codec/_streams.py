@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from replay.canon import Json
 from replay.cassette import Node
-from replay.streams import pack_stream, response_to, unpack_stream
+from replay.cuts import pack_stream, unpack_stream
+from replay.streams import response_to
 
 from ._faults import Place
 from ._layout import Lines
