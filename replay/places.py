@@ -112,6 +112,8 @@ def begins_alike(run: Run, started: Started) -> bool:
     """Whether prompt and history of a recording are those of a run that starts."""
     asked = next((node.message for node in run.nodes if node.kind == 'ModelRequestNode'), None)
     prompts = [part['content'] for part in parts_of(asked) if part['part_kind'] == 'user-prompt']
+    if asked is None and 'prompt' in run.facts:
+        prompts = [run.facts['prompt']]
     if started.prompt is not None and started.prompt not in prompts:
         return False
     return match_messages(run.history, started.history()) is None

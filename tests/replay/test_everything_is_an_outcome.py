@@ -9,6 +9,7 @@ from replay import Session
 from replay.check import check_cassette
 from replay.store import Store
 
+from .outcome_errors import RAISING
 from .outcome_runs import FALLBACKS, Scenario, World
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +29,7 @@ def told(session: Session) -> Any:
     return [(run.name, run.node_kinds, run.all_json, run.new_json) for run in session.runs]
 
 
-@pytest.mark.parametrize('scenario', FALLBACKS, ids=lambda scenario: scenario.__name__)
+@pytest.mark.parametrize('scenario', [*FALLBACKS, *RAISING], ids=lambda scenario: scenario.__name__)
 async def test_a_recording_replays_without_asking_anybody(scenario: Scenario, tmp_path: Path):
     live, recorded = await played(tmp_path, scenario, record='rewrite')
     replayed, again = await played(tmp_path, scenario)

@@ -16,6 +16,8 @@ from replay.canon import Json, JsonObject
 from replay.cassette import Raised
 
 _ROOTS = (Exception, BaseException, object)
+_UNWRITABLE = (PydanticSerializationError, ValueError)
+"""What is raised for what JSON cannot hold; bytes that are no text are told by a `ValueError`."""
 _REST = '__dict__'
 """Key of the attributes that no constructor sets, among the arguments of an error."""
 _EXTENSIBLE = 1 << 10
@@ -58,7 +60,7 @@ def rebuilt(raised: Raised) -> Exception:
     def text(_: Exception) -> str:
         return raised.message
 
-    stand_in = cast('type[Exception]', type(name, (base,), {'__str__': text, '__module__': module}))
+    stand_in = cast('type[Exception]', type(name, (base,), {'__str__': text, '__module__': module or 'builtins'}))
     return _bare(stand_in, raised)
 
 
@@ -72,7 +74,7 @@ def _arguments(error: BaseException) -> JsonObject:
         return {'message': group.message, 'exceptions': [_as_json(raised(one)) for one in group.exceptions]}
     if isinstance(error, OSError) and error.filename is not None:
         places = [error.errno, error.strerror, error.filename, None, error.filename2]
-        with suppress(PydanticSerializationError):
+        with suppress(*_UNWRITABLE):
             return {'args': to_jsonable_python(places if error.filename2 is not None else places[:3])}
     return _arguments_by_name(error)
 
@@ -87,7 +89,7 @@ def _arguments_by_name(error: BaseException) -> JsonObject:
         names.append('args')
     found: JsonObject = {}
     for name in names:
-        with suppress(PydanticSerializationError):
+        with suppress(*_UNWRITABLE):
             found[name] = to_jsonable_python(getattr(error, name))
     return found
 
@@ -97,7 +99,7 @@ def _attributes(error: BaseException) -> JsonObject:
     found: JsonObject = {}
     for name, value in vars(error).items():
         if not name.startswith('_') or name == '__notes__':
-            with suppress(PydanticSerializationError):
+            with suppress(*_UNWRITABLE):
                 found[name] = to_jsonable_python(value)
     return found
 
@@ -139,6 +141,7 @@ def _constructed(kind: type[BaseException], raised: Raised) -> BaseException | N
     makers: list[Callable[[], BaseException]] = [
         lambda: kind(*placed, **named),
         lambda: kind(*placed),
+        lambda: kind(*map(_as_tuple, placed)),
         lambda: kind(raised.message),
     ]
     if _is_group(kind) and isinstance(raised.args.get('exceptions'), list):
@@ -152,6 +155,11 @@ def _constructed(kind: type[BaseException], raised: Raised) -> BaseException | N
         if same:
             return error
     return None
+
+
+def _as_tuple(value: Json) -> Any:
+    """A list as the tuple that it may have been: the key of a `KeyError` is one now and then."""
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
 
 def _is_group(kind: type[BaseException]) -> bool:

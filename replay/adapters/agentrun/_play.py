@@ -42,7 +42,7 @@ from replay.calls import arrivals, caller, calls_of, following, places, results_
 from replay.canon import JsonObject
 from replay.cassette import Node, Raised, Run, ToolResult
 from replay.effects import Answered
-from replay.script import Script, instructions_of, script_of, verdict_on_call, verdict_on_text
+from replay.script import Script, instructions_of, limits_of, script_of, verdict_on_call, verdict_on_text
 from replay.streams import response_to
 
 
@@ -138,6 +138,9 @@ class _Player:
 
     def instructions(self) -> str | None:
         """Instructions of the next request."""
+        failure = self._node.raised
+        if failure is not None and not _is_of_the_core(failure):
+            raise rebuilt(_named(failure))
         self._asked += 1
         return instructions_of(self._run, self._asked - 1)
 
@@ -260,7 +263,9 @@ def _is_of_the_core(raised: Raised) -> bool:
     name = raised.type.rpartition('.')[2]
     if name == 'UnexpectedModelBehavior':
         return raised.message.startswith(('Exceeded maximum retries (', 'Tool ', 'Model token limit ('))
-    return name in {'UsageLimitExceeded', 'IncompleteToolCall', 'UserError'}
+    if name == 'UsageLimitExceeded':
+        return bool(limits_of(raised).usage)
+    return name in {'IncompleteToolCall', 'UserError'}
 
 
 def _named(raised: Raised) -> Raised:

@@ -75,6 +75,7 @@ class TapedRun:
         self._deferred = deferred_json(start.deferred_tool_results)
         self._definitions = Definitions()
         self._sent: list[ModelMessage] = []
+        self._prompt = prompt_json(start.prompt)
         self._request: ModelRequest | None = None
         self._response: ModelResponse | None = None
         self._calls = TapedCalls(conductor, start.usage)
@@ -168,6 +169,8 @@ class TapedRun:
         facts: JsonObject = {}
         if self._counted_in is not None:
             facts['counted_in'] = {'call': self._counted_in, 'tool_calls': self._calls.returned}
+        if self._request is None and self._prompt is not None:  # no message tells what the run was asked
+            facts['prompt'] = self._prompt
         left = None if error is None else raised(error)
         self._tape.finish(Finish(messages=messages, new_from=end.new_from, raised=left, facts=facts))
         self._conductor.ended(messages, end.new_from)
