@@ -17,6 +17,7 @@ from .cassette import Cassette, Run
 from .errors import NotSupported
 from .match import ABSENT, Difference, Divergence, first_difference, locate, match_message
 from .playback import all_messages, new_from, node_of_message
+from .script import CHANGED, is_edited
 
 __all__ = ('Checked', 'Verdict', 'check_cassette', 'check_run')
 
@@ -76,6 +77,8 @@ async def _check(run: Run) -> Checked:
     found = _first_difference(run, played)
     if found is None:
         return Checked(run=run.name, verdict='exact')
+    if is_edited(run):  # more was changed than the edits tell, or they were made elsewhere
+        return Checked(run=run.name, verdict='refused', reason=f'{CHANGED} cannot be played without that code')
     at, difference = found
     kind = run.nodes[at].kind if at < len(run.nodes) else played.nodes[-1]
     divergence = locate(difference, run=run.name, agent=run.agent, node=at, kind=kind)

@@ -32,6 +32,7 @@ class _Node:
     asked: int = 0
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     stream: Stream | None = None
+    unheard: JsonObject | None = None  # its answer, if no node took it up
     calls: Calls | None = None
     started: tuple[int, ...] | None = None
     finished: tuple[int, ...] | None = None
@@ -120,6 +121,9 @@ class Draft:
         if node.asked > 1:
             self._ask_again(node, effect, before)
             return
+        if self._response is not None:  # code put this node in the place of the one that was to take it up
+            asked = next(one for one in reversed(self._nodes[:-1]) if one.asked)
+            asked.unheard, self._response = self._response, None
         node.message = cast('JsonObject', own(effect.message))
         node.definition = effect.definition
         fresh = [*self._fresh, node.message]
@@ -158,6 +162,9 @@ class Draft:
 
     def _keep_unheard(self) -> None:
         """A response that no node took up and no history shows (it exceeded a limit) stands on its request."""
+        for node in self._nodes:
+            if node.unheard is not None:
+                node.facts['response'] = node.unheard
         if self._response is not None and not any(self._response in node.then for node in self._nodes):
             asked = [node for node in self._nodes if node.definition is not None]
             asked[-1].facts['response'] = self._response
@@ -210,8 +217,11 @@ def _placed(nodes: Sequence[_Node], history: Sequence[JsonObject], new: Sequence
             node.from_history = True
         else:
             return False
+        if node.unheard is not None and new[place : place + 1] == [node.unheard]:
+            node.then, node.unheard = (node.unheard,), None
+            place += 1
     if nodes:
-        nodes[-1].then = tuple(new[place:])
+        nodes[-1].then = (*nodes[-1].then, *new[place:])
     return bool(nodes) or not new
 
 

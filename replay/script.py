@@ -19,6 +19,8 @@ from .errors import NotSupported, Where
 _UNKNOWN = re.compile(r"Unknown tool name: '.*'\. Available tools: (?P<names>'.*')")
 _FINAL = 'Final result processed.'
 _FAILED = 'Output tool not used - output failed validation.'
+CHANGED = 'a run whose history its own code changed'
+"""A run that cannot be played if more than the recorded edits was changed."""
 _MANY = 1_000_000
 """More retries than any recording has."""
 
@@ -101,6 +103,11 @@ def script_of(run: Run) -> Script:
     )
 
 
+def is_edited(run: Run) -> bool:
+    """Whether code of the run changed on the way what the model is sent, as history processors do."""
+    return any('history_edit' in node.facts for node in run.nodes)
+
+
 def instructions_of(run: Run, request: int) -> str | None:
     """Instructions of a request, counted from 0; None after the last.
 
@@ -181,9 +188,19 @@ _USAGE_LIMITS = (
 
 
 def _refuse(run: Run) -> None:
-    edited = [node.kind for node in run.nodes if 'history_edit' in node.facts]
-    if edited or 'messages' in run.facts:
-        raise _not_supported(run, 'a run whose history its own code changed')
+    if 'messages' in run.facts and not is_edited(run):
+        raise _not_supported(run, CHANGED)
+    if any(map(_is_steered, run.nodes[:-1])):
+        raise _not_supported(run, 'a run whose nodes its own code changed')
+
+
+def _is_steered(node: Node) -> bool:
+    """Whether code put a node, not the last, aside with its answer, ran it again, or added a prompt to its request."""
+    if node.kind != 'ModelRequestNode' or node.raised is not None:
+        return False
+    kinds = [part['part_kind'] for part in parts_of(node.message)]
+    prompted = kinds.count('user-prompt') > 1 and 'tool-return' not in kinds
+    return prompted or bool(node.then) or 'response' in node.facts or node.message is None
 
 
 def _not_supported(run: Run, what: str) -> NotSupported:

@@ -7,6 +7,7 @@ the reader was cancelled while it waited, `{"raised": true}` if it failed, by th
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import dropwhile
 from typing import TypeAlias, cast
 
 from .canon import Json, JsonObject
@@ -60,7 +61,13 @@ def response_to(node: Node, later: Sequence[Node]) -> JsonObject | None:
         return cast('JsonObject', node.facts['response'])
     if node.then:
         return node.then[0]
+    later = list(dropwhile(_asked_nothing, later))
     return later[0].message if later and later[0].kind in TAKES_RESPONSE and node.raised is None else None
+
+
+def _asked_nothing(node: Node) -> bool:
+    """Whether a node is one that was run again and gave what it gave before."""
+    return node.kind == 'ModelRequestNode' and node.message is None and node.raised is None
 
 
 def assembled(stream: Sequence[JsonObject]) -> list[JsonObject]:

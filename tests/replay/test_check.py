@@ -109,10 +109,20 @@ def test_system_prompts_behind_a_history_are_found():
     assert (divergence.cause, divergence.place) == ('system prompt', '1 ModelRequestNode')
 
 
-def test_a_run_whose_history_its_code_changed_is_refused_by_name(tmp_path: Path):
-    with use_cassette('run', dir=tmp_path, record='once'):
+def edited(folder: Path) -> Run:
+    with use_cassette('run', dir=folder, record='once'):
         SCENARIOS['a history processor']().agent.run_sync('Look around.')
-    checked = check_cassette(read(tmp_path))[0]
+    return read(folder).runs[0]
+
+
+def test_what_a_history_processor_changed_is_changed_again(tmp_path: Path):
+    assert check_run(edited(tmp_path)).verdict == 'exact'
+
+
+def test_a_run_whose_history_its_code_changed_otherwise_is_refused_by_name(tmp_path: Path):
+    run = edited(tmp_path)
+    nodes = [replace(node, facts={}) if index == 3 else node for index, node in enumerate(run.nodes)]
+    checked = check_run(replace(run, nodes=tuple(nodes)))
     assert checked.verdict == 'refused'
     assert checked.reason == 'a run whose history its own code changed cannot be played without that code'
 

@@ -10,11 +10,20 @@ from replay.check import check_cassette
 from replay.store import Store
 
 from .outcome_errors import RAISING
+from .outcome_flows import FLOWS
 from .outcome_runs import FALLBACKS, Scenario, World
 
 pytestmark = pytest.mark.anyio
 
-REFUSED: dict[str, str] = {}
+HISTORY = 'a run whose history its own code changed cannot be played without that code'
+NODES = 'a run whose nodes its own code changed cannot be played without that code'
+REFUSED: dict[str, str] = {
+    'summarised': HISTORY,  # what was inserted was joined to its neighbour before it was sent
+    'parts_edited': NODES,
+    'response_edited': HISTORY,
+    'node_replaced': NODES,
+    'node_twice': NODES,
+}
 """Scenarios that cannot be played without their own code, and what `check` says of them."""
 
 
@@ -26,10 +35,12 @@ async def played(folder: Path, scenario: Scenario, **options: Any) -> tuple[Worl
 
 
 def told(session: Session) -> Any:
-    return [(run.name, run.node_kinds, run.all_json, run.new_json) for run in session.runs]
+    """What there is of the runs at the top, by name: those inside of tools need not start in a replay."""
+    top = [run for run in session.runs if '/' not in run.name]
+    return sorted((run.name, run.node_kinds, run.all_json, run.new_json) for run in top)
 
 
-@pytest.mark.parametrize('scenario', [*FALLBACKS, *RAISING], ids=lambda scenario: scenario.__name__)
+@pytest.mark.parametrize('scenario', [*FALLBACKS, *RAISING, *FLOWS], ids=lambda scenario: scenario.__name__)
 async def test_a_recording_replays_without_asking_anybody(scenario: Scenario, tmp_path: Path):
     live, recorded = await played(tmp_path, scenario, record='rewrite')
     replayed, again = await played(tmp_path, scenario)

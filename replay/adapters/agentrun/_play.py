@@ -19,7 +19,7 @@ from agentrun._outcomes import ToolDeferred, ToolOutcome, ToolRetried
 from agentrun.agent._streams import StreamScope
 from agentrun.direct import model_request
 from agentrun.exceptions import ModelRetry
-from agentrun.messages import ModelResponse
+from agentrun.messages import ModelMessage, ModelResponse
 from agentrun.models._base import StreamedResponse
 from agentrun.run import AgentRun
 from agentrun.tools import DeferredToolResults, ToolApproved, ToolDenied
@@ -42,7 +42,16 @@ from replay.calls import arrivals, caller, calls_of, following, places, results_
 from replay.canon import JsonObject
 from replay.cassette import Node, Raised, Run, ToolResult
 from replay.effects import Answered
-from replay.script import Script, instructions_of, limits_of, script_of, verdict_on_call, verdict_on_text
+from replay.script import (
+    Limits,
+    Script,
+    instructions_of,
+    is_edited,
+    limits_of,
+    script_of,
+    verdict_on_call,
+    verdict_on_text,
+)
 from replay.streams import response_to
 
 
@@ -74,7 +83,8 @@ async def play(run: Run) -> Played:
 
 def _agent_run(run: Run, script: Script, player: '_Player') -> Callable[[], Awaitable[object]]:
     """Make ready a run of a stand-in agent. What cannot be restored is raised here: it is no error of the run."""
-    agent = agent_of(script, instructions=player.instructions, judge=player.judge, name=run.agent)
+    edits = [player.edited] if is_edited(run) else []
+    agent = agent_of(script, instructions=player.instructions, judge=player.judge, name=run.agent, processors=edits)
     scope = agent.iter(
         None if script.prompt is None else restored_prompt(script.prompt),
         message_history=restored_messages(script.history) or None,
@@ -155,6 +165,14 @@ class _Player:
             return verdict_on_call(self._later, call_id)
         return verdict_on_text(self._later)
 
+    async def edited(self, messages: list[ModelMessage]) -> list[ModelMessage]:
+        """The messages of the next request, changed as code of the run changed them."""
+        edit = cast('Any', self._node.facts.get('history_edit'))
+        if edit is None:
+            return messages
+        at, drop = edit['at'], edit['drop']
+        return [*messages[:at], *restored_messages(edit['insert']), *messages[at + drop :]]
+
     # -- what the run asks
 
     def start(self, run: RunStart) -> RunHandler | None:  # noqa: ARG002, there is only one
@@ -184,7 +202,7 @@ class _Player:
             answer = restored_response(response)
         elif self._node.raised is None:
             raise _OutOfScript('an answer of the model')
-        elif _is_of_the_core(self._node.raised):
+        elif _is_of_the_core(self._node.raised) and limits_of(self._node.raised) != _NO_LIMITS:
             answer = self._exceeding()
         else:
             raise rebuilt(_named(self._node.raised))
@@ -258,14 +276,15 @@ def _read_on() -> NoReturn:
     raise _OutOfScript('the rest of a stream')
 
 
+_NO_LIMITS = Limits(usage={})
+
+
 def _is_of_the_core(raised: Raised) -> bool:
     """Whether an error is one that the core raises by itself, from limits and retries."""
     name = raised.type.rpartition('.')[2]
     if name == 'UnexpectedModelBehavior':
         return raised.message.startswith(('Exceeded maximum retries (', 'Tool ', 'Model token limit ('))
-    if name == 'UsageLimitExceeded':
-        return bool(limits_of(raised).usage)
-    return name in {'IncompleteToolCall', 'UserError'}
+    return name in {'UsageLimitExceeded', 'IncompleteToolCall', 'UserError'}
 
 
 def _named(raised: Raised) -> Raised:

@@ -1,6 +1,6 @@
 """A stand-in agent: tools that take anything, outputs that are judged by the recording, a model that is never asked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -147,7 +147,12 @@ def _validation_error(part: JsonObject) -> ValidationError:
 
 
 def agent_of(
-    script: Script, *, instructions: Callable[[], str | None], judge: Callable[[str | None], Verdict], name: str
+    script: Script,
+    *,
+    instructions: Callable[[], str | None],
+    judge: Callable[[str | None], Verdict],
+    name: str,
+    processors: Sequence[Callable[[list[ModelMessage]], Awaitable[list[ModelMessage]]]] = (),
 ) -> Agent[None, Any]:
     """Make the stand-in for the agent of a recording.
 
@@ -156,12 +161,15 @@ def agent_of(
         instructions: Gives the instructions of the next request.
         judge: Gives the verdict on an output: by the id of its tool call, for None on the text.
         name: Name of the agent.
+        processors: What changes the history before each request.
     """
     retries = dict(script.limits.tool_retries or {})
     usual = script.limits.output_retries
     kinds = {name: script.tool_kinds.get(name, 'function') for name in script.function_tools}
     tools = StandInTools(kinds, retries, max(usual, 1_000_000))
-    agent = Agent[None, Any](StandInModel(), name=name, toolsets=[tools], retries=usual)
+    agent = Agent[None, Any](
+        StandInModel(), name=name, toolsets=[tools], retries=usual, history_processors=[*processors]
+    )
 
     @agent.instructions
     async def recorded_instructions() -> str:
