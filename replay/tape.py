@@ -322,6 +322,8 @@ class Tape:
     def _written(self, draft: Draft, finish: Finish) -> Run:
         """The run as it was recorded, with the marks that it has for its answers."""
         facts = self._facts if self._veil is None else self._veil.facts(self._facts)
+        if self.recorded is not None:  # where the times of its beginning come from
+            facts = facts | {name: self.recorded.facts[name] for name in ('imported',) if name in self.recorded.facts}
         run = draft.written(finish, name=self.name, agent=self.agent, facts=facts)
         if self._minting is not None and self._minting.noted:
             run = replace(run, minted=self._minting.noted)

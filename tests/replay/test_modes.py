@@ -14,6 +14,7 @@ from agentrun.run import AgentRunResult
 from agentrun.usage import UsageLimits
 from replay import Diverged, ReplayError, ReplayWarning, Session, Unplayed, use_cassette
 from replay.cassette import Cassette
+from replay.history import from_history
 from replay.store import Store
 from replay.verdicts import NotRebound, RunLacking
 
@@ -138,6 +139,28 @@ async def test_new_episodes_records_a_run_anew_whose_first_request_changed_with_
     assert names(folder) == ['shop', 'shop/look/scout']
     (replayed,) = await go(folder, Shop(), 'tea')
     assert replayed.all_messages_json() == result.all_messages_json()
+
+
+async def test_new_episodes_goes_on_from_an_imported_history(folder: Path):
+    history = (await Shop().scout.run('Find tea')).all_messages_json()
+    Store(folder).write('shop', from_history(history, run='scout').cassette)
+
+    async def ask(record: str) -> tuple[bytes, list[str]]:
+        shop = Shop()
+
+        @shop.scout.output_validator
+        def again(text: str) -> str:
+            if 'again' not in text:
+                raise ModelRetry('again')
+            return text
+
+        async with use_cassette('shop', dir=folder, record=record):  # type: ignore[arg-type]
+            return (await shop.scout.run('Find tea')).all_messages_json(), shop.asked
+
+    recorded, asked = await ask('new_episodes')
+    assert asked == ['scout']
+    assert recorded.startswith(history[: history.index(b'"run_id"')])
+    assert await ask('none') == (recorded, [])
 
 
 async def test_new_episodes_fails_for_a_run_that_is_not_asked_for_and_keeps_it(folder: Path):
