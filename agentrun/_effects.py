@@ -103,6 +103,10 @@ class ToolWork(Protocol):
         """Validate the arguments of a call, run nothing: the retry that they earn, or None if they hold."""
         ...
 
+    def returns(self, index: int) -> Any:
+        """Annotation of what the function behind a call returns; `Any` if that is not known."""
+        ...
+
     async def execute(self, index: int) -> ToolOutcome:
         """Validate and run one call.
 

@@ -54,6 +54,11 @@ class FunctionSchema:
     var_positional_field: str | None = None
     """Name of the `*args` parameter."""
 
+    @property
+    def returns(self) -> Any:
+        """Annotation of what the function returns; `Any` if it has none."""
+        return get_function_type_hints(_annotated(self.function)).get('return', Any)
+
     async def call(self, args_dict: Any, ctx: RunContext[Any]) -> Any:
         """Call the function: awaited if it is async, in a worker thread if not.
 

@@ -85,6 +85,11 @@ class ToolManager(Generic[AgentDepsT]):
         tool = self._in_step()[1].get(name)
         return tool and tool.tool_def
 
+    def returns(self, name: str) -> Any:
+        """Annotation of what a tool returns; `Any` if that is not known."""
+        tool = self._in_step()[1].get(name)
+        return Any if tool is None else tool.returns
+
     def should_call_sequentially(self, calls: Sequence[ToolCallPart]) -> bool:
         """Tell whether calls of one response may not run at the same time: one `sequential` tool is enough."""
         tools = self._in_step()[1]

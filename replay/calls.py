@@ -44,8 +44,15 @@ def places(calls: Sequence[JsonObject], some: Sequence[JsonObject]) -> list[int]
     return found
 
 
-def told(response: JsonObject | None, following: JsonObject | None) -> dict[int, ToolResult]:
+def told(
+    response: JsonObject | None, following: JsonObject | None, types: Mapping[str, Json] | None = None
+) -> dict[int, ToolResult]:
     """Read the outcomes of calls off the message that follows the response.
+
+    Args:
+        response: The response that made the calls.
+        following: That message.
+        types: The type marks of its node.
 
     Returns:
         Outcomes by call index; calls that the message does not answer are absent.
@@ -58,6 +65,30 @@ def told(response: JsonObject | None, following: JsonObject | None) -> dict[int,
             answers.remove(part)
             kind = _KIND_OF_PART[cast('str', part['part_kind'])]
             found[index] = ToolResult(kind=kind, content=part['content'], metadata=part.get('metadata'))
+            if types:
+                found[index] = replace(found[index], types=_types_at(f'parts/{_place(part, following)}/', types))
+    return found
+
+
+def typed_parts(
+    response: JsonObject | None, following: JsonObject | None, results: Mapping[int, ToolResult]
+) -> JsonObject:
+    """The type marks of outcomes that the following message tells, as marks of its node.
+
+    Args:
+        response: The response that made the calls.
+        following: The message.
+        results: All outcomes, by call index.
+    """
+    found: JsonObject = {}
+    answers = [part for part in parts_of(following) if part['part_kind'] in _KIND_OF_PART]
+    known = told(response, following)
+    for index, result in sorted(results.items()):
+        if result.types and known.get(index) == replace(result, types={}):
+            call = calls_of(response)[index]
+            part = next(part for part in answers if _named_alike(part, call))
+            answers.remove(part)
+            found.update({f'parts/{_place(part, following)}/{path}': name for path, name in result.types.items()})
     return found
 
 
@@ -72,7 +103,12 @@ def caller(node: Node, later: Sequence[Node]) -> tuple[Node, Sequence[Node]]:
 
 
 def results_of(
-    response: JsonObject | None, node: Node, message: JsonObject | None, *, imported: bool = False
+    response: JsonObject | None,
+    node: Node,
+    message: JsonObject | None,
+    *,
+    types: Mapping[str, Json] | None = None,
+    imported: bool = False,
 ) -> dict[int, ToolResult]:
     """All outcomes that are known of the calls of a response, by call index.
 
@@ -80,9 +116,10 @@ def results_of(
         response: The response that made the calls.
         node: The `CallToolsNode` that ran them.
         message: The message that was made next.
+        types: The type marks of its node.
         imported: Whether the run is an imported history, in which user content of tools stands in the message alone.
     """
-    found = {**told(response, message), **node.results}
+    found = {**told(response, message, types), **node.results}
     contents = [part['content'] for part in parts_of(message) if part['part_kind'] == 'user-prompt' and imported]
     left = [index for index, result in sorted(found.items()) if result.kind == 'return']
     for content in contents:
@@ -103,10 +140,14 @@ def arrivals(response: JsonObject | None, message: JsonObject | None) -> list[in
 
 
 def untold(
-    response: JsonObject | None, following: JsonObject | None, results: Mapping[int, ToolResult]
+    response: JsonObject | None,
+    following: JsonObject | None,
+    results: Mapping[int, ToolResult],
+    *,
+    marked: bool = False,
 ) -> dict[int, ToolResult]:
-    """Keep only those outcomes that the following message does not tell."""
-    known = told(response, following)
+    """Keep only those outcomes that the following message and the marks of its node do not tell."""
+    known = told(response, following, typed_parts(response, following, results) if marked else None)
     return {index: result for index, result in sorted(results.items()) if known.get(index) != result}
 
 
@@ -130,6 +171,14 @@ def following(nodes: Sequence[_HoldsRequest]) -> JsonObject | None:
     if not nodes:
         return None
     return nodes[0].message if nodes[0].kind == 'ModelRequestNode' else next(iter(nodes[0].then), None)
+
+
+def _place(part: JsonObject, message: JsonObject | None) -> int:
+    return next(index for index, one in enumerate(parts_of(message)) if one is part)
+
+
+def _types_at(place: str, types: Mapping[str, Json]) -> JsonObject:
+    return {path.removeprefix(place): name for path, name in types.items() if path.startswith(place)}
 
 
 def _named_alike(one: JsonObject, other: JsonObject) -> bool:

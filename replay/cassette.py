@@ -54,6 +54,8 @@ class ToolResult:
     metadata: Json = None
     user_content: Json = None
     """Extra user content of a `ToolReturn`."""
+    types: JsonObject = field(default_factory=dict[str, Json])
+    """Paths from `content` or `metadata` on to the names of types that JSON does not bring back, as `Node.types`."""
     raised: Raised | None = None
 
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import cast
 
 from .attempts import definition_json, parsed
-from .calls import calls_of, following, places, untold
+from .calls import calls_of, following, places, typed_parts, untold
 from .canon import Json, JsonObject, own
 from .cassette import Attempt, Definition, Node, Raised, Run, ToolResult
 from .effects import Answered, Calls, Counted, Cut, Effect, Failed, Finish, Outcome, Request
@@ -180,6 +180,8 @@ class Draft:
     def _written_node(self, index: int) -> Node:
         node = self._nodes[index]
         response = node.calls.response if node.calls else None
+        later = self._nodes[index + 1 :]
+        marked = bool(later) and later[0].kind == 'ModelRequestNode' and not later[0].from_history
         return Node(
             kind=node.kind,
             message=node.message,
@@ -190,11 +192,19 @@ class Draft:
             started=node.started,
             finished=node.finished,
             attempts=tuple(node.attempts),
-            results=untold(response, following(self._nodes[index + 1 :]), node.results),
+            results=untold(response, following(later), node.results, marked=marked),
+            types=self._types(index),
             raised=node.raised,
             facts=node.facts,
             then=node.then,
         )
+
+    def _types(self, index: int) -> JsonObject:
+        """The type marks of a node: of the results that its request tells."""
+        node, before = self._nodes[index], self._nodes[index - 1]
+        if not index or node.kind != 'ModelRequestNode' or node.from_history or before.calls is None:
+            return {}
+        return typed_parts(before.calls.response, node.message, before.results)
 
 
 def _placed(nodes: Sequence[_Node], history: Sequence[JsonObject], new: Sequence[JsonObject]) -> bool:

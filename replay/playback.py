@@ -141,7 +141,7 @@ class Playback:
         imported = bool(self.recorded.facts.get('imported'))
         node, later = caller(node, self.unplayed)
         message = following(later)
-        results = results_of(effect.response, node, message, imported=imported)
+        results = results_of(effect.response, node, message, types=later[0].types if later else None, imported=imported)
         index_of = {place: index for index, place in enumerate(places(calls_of(effect.response), effect.calls))}
         finished = arrivals(effect.response, message) if imported else node.finished
         if imported and self.unplayed and self.unplayed[0].kind == 'End':  # calls without an answer were put off

@@ -276,6 +276,7 @@ def _pieces_of_node(node: Node) -> Iterator[tuple[str, Json]]:
         yield f'results[{index}].content', result.content
         yield f'results[{index}].metadata', result.metadata
         yield f'results[{index}].user_content', result.user_content
+        yield f'results[{index}].types', result.types
         yield from _pieces_of_error(f'results[{index}].raised', result.raised)
     yield from _pieces_of_error('raised', node.raised)
 

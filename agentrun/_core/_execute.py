@@ -145,6 +145,9 @@ class _Work:
         found = self._manager.validate(self.calls[index])
         return found if isinstance(found, ToolRetried) else None
 
+    def returns(self, index: int) -> Any:
+        return self._manager.returns(self.calls[index].tool_name)
+
     def execute(self, index: int) -> CoroutineType[Any, Any, ToolOutcome]:
         return self._manager.execute(self.calls[index], approved=self._approved[index])
 

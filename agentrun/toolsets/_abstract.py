@@ -64,6 +64,11 @@ class ToolsetTool(Generic[AgentDepsT]):
     args_validator: SchemaValidator | SchemaValidatorProt
     """Validates what the model sends."""
 
+    @property
+    def returns(self) -> Any:
+        """Annotation of what the tool returns; `Any` if that is not known."""
+        return Any
+
 
 class AbstractToolset(ABC, Generic[AgentDepsT]):
     """A collection of tools: lists them for each step and calls them.

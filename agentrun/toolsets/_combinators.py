@@ -30,6 +30,11 @@ class _CombinedTool(ToolsetTool[AgentDepsT]):
     source_toolset: AbstractToolset[AgentDepsT]
     source_tool: ToolsetTool[AgentDepsT]
 
+    @property
+    @override
+    def returns(self) -> Any:
+        return self.source_tool.returns
+
 
 @lean_dataclass(show=full_repr)
 class CombinedToolset(AbstractToolset[AgentDepsT]):

@@ -36,6 +36,11 @@ class FunctionToolsetTool(ToolsetTool[AgentDepsT]):
     timeout: float | None = None
     """Seconds that a call may take; None: as the toolset says."""
 
+    @property
+    @override
+    def returns(self) -> Any:
+        return getattr(getattr(self.call_func, '__self__', None), 'returns', Any)
+
 
 class FunctionToolset(AbstractToolset[AgentDepsT]):
     """A toolset of Python functions.

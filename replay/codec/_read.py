@@ -37,7 +37,7 @@ KEYS_BY_KIND = {
     'End': NODE_KEYS,
 }
 RESULT_KEYS = frozenset(
-    {'kind', 'content', 'content|', 'metadata', 'metadata|', 'user_content', 'user_content|', 'raised'}
+    {'kind', 'content', 'content|', 'metadata', 'metadata|', 'user_content', 'user_content|', 'types', 'raised'}
 )
 ATTEMPT_KEYS = frozenset({'model', 'raised', 'response'})
 RAISED_KEYS = frozenset({'type', 'bases', 'message', 'message|', 'args'})
@@ -316,6 +316,7 @@ class _RunReader:
                 content=fields.get('content'),
                 metadata=fields.get('metadata'),
                 user_content=fields.get('user_content'),
+                types=self.place.object(fields.get('types', {}), f'{field}.types'),
                 raised=self._raised(fields['raised'], f'{field}.raised') if 'raised' in fields else None,
             )
         return found

@@ -434,6 +434,8 @@ def _pack_result(result: ToolResult) -> JsonObject:
             if (value := cast('Json', getattr(result, key))) is not None
         }
     )
+    if result.types:
+        packed['types'] = result.types
     if result.raised is not None:
         packed['raised'] = _pack_raised(result.raised)
     return {'kind': result.kind, **pack_long(packed)}

@@ -3,24 +3,26 @@
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from pydantic_core import PydanticSerializationError
 
 from agentrun._effects import ToolBatch, ToolWork
-from agentrun._outcomes import ToolOutcome
+from agentrun._outcomes import ToolOutcome, ToolRetried
 from agentrun.messages import ModelResponse, ToolCallPart
 from agentrun.usage import RunUsage
 from replay.adapters._protocol import RunConductor
 from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.adapters.agentrun._faults import parted, unwritable
+from replay.adapters.agentrun._objects import NotFitting, is_named, name_of
 from replay.adapters.agentrun._wire import restored_outcome, result_json, usage_of
-from replay.canon import JsonObject
+from replay.canon import JsonObject, dumps
 from replay.cassette import Raised, ToolResult
 from replay.effects import Calls, Do, Ended, Stop
 from replay.errors import ReplayError
 from replay.match import ABSENT, Difference
+from replay.redact import has_stand_in
 
 __all__ = ('TapedCalls', 'Within', 'calls_of_response', 'running', 'running_tool', 'within')
 
@@ -101,7 +103,8 @@ class TapedCalls:
             try:
                 with running(Within(self._tape.name, call.tool_name, self._called + index, self._usage)):
                     outcome = await work.execute(index)
-                result = result_json(call, outcome)
+                annotation = work.returns(index)
+                result = result_json(call, outcome, annotation)
             except PydanticSerializationError as error:
                 raise unwritable(self._conductor, f'what tool {call.tool_name!r} returned', error) from None
             except Exception as error:
@@ -109,7 +112,7 @@ class TapedCalls:
                 raise
             kept.end(index, result)
             self.returned += result.kind == 'return'
-            return outcome
+            return _as_in_a_replay(outcome, result, annotation)
 
         try:
             await work.perform(execute)
@@ -128,12 +131,26 @@ class TapedCalls:
             if result.raised is not None:
                 failure = result.raised
             else:
-                work.arrived(index, work.check(index) or restored_outcome(result))
+                checked = work.check(index)
+                work.arrived(index, checked or self._restored(batch.calls[index], result, work.returns(index)))
         if failure is not None:
             raise rebuilt(failure)
         never = [call for index, call in enumerate(batch.calls) if index not in ended.finished]
         if never:
             raise self._lacks(never[0])
+
+    def _restored(self, call: ToolCallPart, result: ToolResult, annotation: Any) -> ToolOutcome:
+        """Make a recorded outcome again; a name of a type that has become another one is a difference."""
+        tag, live = result.types.get('content'), name_of(annotation)
+        try:
+            if not is_named(tag) or tag == live:
+                return restored_outcome(result, annotation)
+        except NotFitting as error:
+            if has_stand_in(dumps([result.content, result.metadata]).decode()):
+                return restored_outcome(replace(result, types={}))
+            live = str(error)
+        difference = Difference(cause='tool result', field=call.tool_name, recorded=tag, live=live)
+        raise parted(self._conductor, difference, 'CallToolsNode') from None
 
     def _lacks(self, call: ToolCallPart) -> ReplayError:
         difference = Difference(cause='tool result', field=call.tool_name, recorded=ABSENT, live='called')
@@ -151,6 +168,14 @@ class _Kept:
     def end(self, index: int, result: ToolResult) -> None:
         self.finished.append(index)
         self.results[index] = result
+
+
+def _as_in_a_replay(outcome: ToolOutcome, result: ToolResult, annotation: Any) -> ToolOutcome:
+    """What a replay will give the run, so that the recording sees the same; the error behind a retry is kept."""
+    found = restored_outcome(result, annotation)
+    if isinstance(found, ToolRetried) and isinstance(outcome, ToolRetried):
+        return ToolRetried(found.content, outcome.error)
+    return found
 
 
 def calls_of_response(response: ModelResponse | None) -> JsonObject:

@@ -22,6 +22,7 @@ from replay.adapters.agentrun._spelling import put_back
 from replay.adapters.agentrun._streaming import Notes, RecordedStreaming, ReplayedStreaming
 from replay.adapters.agentrun._wire import (
     Definitions,
+    as_in_a_replay,
     deferred_json,
     message_bytes,
     message_json,
@@ -112,7 +113,7 @@ class TapedRun:
                 self._tape.end(answer.token, Failed(raised=raised(error)))
                 raise
             self._tape.end(answer.token, Answered(message=written))
-            return response
+            return as_in_a_replay(response, written)
         if isinstance(answer.outcome, Failed):
             raise rebuilt(answer.outcome.raised)
         return restored_response(cast('Answered', answer.outcome).message)

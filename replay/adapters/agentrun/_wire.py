@@ -1,10 +1,11 @@
 """Objects of agentrun to wire JSON and back."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 from pydantic import TypeAdapter
-from pydantic_core import PydanticSerializationError, ValidationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, ValidationError, to_json, to_jsonable_python
 
 from agentrun._effects import ModelCall
 from agentrun._outcomes import ToolDeferred, ToolOutcome, ToolRetried, ToolReturned, return_parts
@@ -25,6 +26,7 @@ from agentrun.messages import (
 from agentrun.models._base import ModelRequestParameters
 from agentrun.tools import ToolDefinition
 from agentrun.usage import RunUsage
+from replay.adapters.agentrun._objects import canonical, restored, same, types_of
 from replay.canon import Json, JsonObject, dumps, own
 from replay.cassette import Definition, Run, ToolResult
 from replay.errors import CassetteInconsistent, Where
@@ -83,8 +85,32 @@ def restored_messages(messages: Sequence[JsonObject]) -> list[ModelMessage]:
 
 
 def restored_response(message: JsonObject) -> ModelResponse:
-    """A response of wire JSON."""
-    return cast('ModelResponse', restored_messages([message])[0])
+    """A response of wire JSON. The time in its provider's details is a datetime, as providers give it."""
+    found = cast('ModelResponse', restored_messages([message])[0])
+    details = found.provider_details
+    if details and isinstance(when := details.get('timestamp'), str):
+        details['timestamp'] = _as_time(when)
+    return found
+
+
+def as_in_a_replay(response: ModelResponse, written: JsonObject) -> ModelResponse:
+    """The response itself where a replay restores an equal one; else what a replay will give.
+
+    Args:
+        response: What the model answered.
+        written: Its wire JSON.
+    """
+    found = restored_response(written)
+    return response if same(response, found) else found
+
+
+def _as_time(text: str) -> datetime | str:
+    """The time that a text is of; the text, if it is none or would be written otherwise."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return when if to_jsonable_python(when) == text else text
 
 
 def restored_events(events: Sequence[JsonObject]) -> list[AgentStreamEvent]:
@@ -187,8 +213,13 @@ def usage_of(run: Run) -> RunUsage:
 # -- outcomes of tools
 
 
-def result_json(call: ToolCallPart, outcome: ToolOutcome) -> ToolResult:
+def result_json(call: ToolCallPart, outcome: ToolOutcome, annotation: Any = Any) -> ToolResult:
     """Write down what came of a call, as it is now.
+
+    Args:
+        call: The call.
+        outcome: What came of it.
+        annotation: What the tool says that it returns; `Any` if that is unknown.
 
     Raises:
         pydantic_core.PydanticSerializationError: If JSON cannot hold it.
@@ -198,26 +229,44 @@ def result_json(call: ToolCallPart, outcome: ToolOutcome) -> ToolResult:
         case ToolRetried(content=content):
             return ToolResult(kind='retry', content=to_jsonable_python(content, bytes_mode='base64'))
         case ToolDeferred(kind=kind, metadata=metadata):
-            return ToolResult(kind=kind, metadata=to_jsonable_python(metadata, bytes_mode='base64'))
+            metadata = canonical(metadata)
+            written = own(to_json(metadata, bytes_mode='base64', inf_nan_mode='null'))
+            return ToolResult(kind=kind, metadata=written, types=types_of(metadata, written, Any, path='metadata'))
         case ToolReturned():
             part, user_content = return_parts(call, outcome)
+            part.content, part.metadata = canonical(part.content), canonical(part.metadata)
             written = _part(part)
+            if isinstance(outcome.value, ToolReturn):
+                annotation = Any
+            types = types_of(part.content, written['content'], annotation, path='content')
+            types |= types_of(part.metadata, written['metadata'], Any, path='metadata')
             return ToolResult(
                 kind='return',
                 content=written['content'],
                 metadata=written['metadata'],
                 user_content=None if user_content is None else prompt_json(user_content),
+                types=types,
             )
 
 
-def restored_outcome(result: ToolResult) -> ToolOutcome:
-    """Make the outcome again that was written down; what raised is no outcome."""
+def restored_outcome(result: ToolResult, annotation: Any = Any) -> ToolOutcome:
+    """Make the outcome again that was written down; what raised is no outcome.
+
+    Args:
+        result: What was written down.
+        annotation: As for `result_json`.
+
+    Raises:
+        NotFitting: If the content is none that the annotation takes.
+    """
     if result.kind == 'retry':
         return ToolRetried(_restored_retry(result.content))
     if result.kind in {'external', 'unapproved'}:
-        return ToolDeferred(cast('Any', result.kind), cast('Any', result.metadata))
+        return ToolDeferred(cast('Any', result.kind), restored(result.metadata, result.types, Any, path='metadata'))
     content = None if result.user_content is None else restored_prompt(result.user_content)
-    return ToolReturned(ToolReturn(result.content, content=content, metadata=result.metadata))
+    value = restored(result.content, result.types, annotation, path='content')
+    metadata = restored(result.metadata, result.types, Any, path='metadata')
+    return ToolReturned(ToolReturn(value, content=content, metadata=metadata))
 
 
 def _restored_retry(content: Json) -> Any:
