@@ -30,13 +30,17 @@ class Place:
         anew = f'pytest {quote(self.test)} --replay-record=rewrite' if self.test else 'pytest --replay-record=rewrite'
         return (f'{kept}     {why}', f'{anew}     to record it anew')
 
+    def _sealing(self, cause: str) -> tuple[str, ...]:
+        """What to type if it was edited on purpose."""
+        return (f'replay seal {quote(self.cassette)}     if it was edited on purpose',) if cause == 'seal' else ()
+
     def damaged(self, headline: str, *, cause: str = 'shape', field: str | None = None, **facts: str) -> NoReturn:
         """Raise `CassetteDamaged` here."""
         raise CassetteDamaged(
             headline,
             cause=cause,
             where=self.where(field),
-            next=self.remedies(merging=cause == 'conflict'),
+            next=(*self.remedies(merging=cause == 'conflict'), *self._sealing(cause)),
             expected=facts.get('expected'),
             got=facts.get('got'),
         )

@@ -455,6 +455,7 @@ def test_an_error_says_what_to_type():
     assert caught.value.next == (
         "git checkout -- 'cassettes/a [1].json'     to go back to the recording under version control",
         "pytest 'tests/test_trip.py::test_forecast[Paris]' --replay-record=rewrite     to record it anew",
+        "replay seal 'cassettes/a [1].json'     if it was edited on purpose",
     )
     with pytest.raises(CassetteDamaged) as caught:
         loads('  "test": "\\q",\n<<<<<<< ours\n', name='a.json')
