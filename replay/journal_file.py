@@ -50,8 +50,15 @@ class JournalFile:
         self._fresh = True
 
     def read(self) -> bytes:
-        """All that it holds."""
-        return disk.read(self.path, at_most=LARGEST)
+        """All that it holds.
+
+        Raises:
+            StoreFailed: If the disk says no.
+        """
+        try:
+            return disk.read(self.path, at_most=LARGEST)
+        except OSError as error:
+            raise _failed(self.path.with_name(self.path.name.removesuffix(JOURNAL)), error) from None
 
     def append(self, data: bytes, *, last: bool) -> None:
         """Append to it, past the caches of this process.
@@ -71,19 +78,20 @@ class JournalFile:
                 self._fresh = False
 
     def cut(self, size: int) -> None:
-        """Cut it to its first `size` bytes."""
-        os.ftruncate(self._handle, size)
+        """Cut it to its first `size` bytes.
 
-    def close(self, *, keep: bool = True) -> None:
-        """Unlock it, and remove it if it is empty or of no use any more.
-
-        Args:
-            keep: Whether to leave what it holds to the next recording.
+        Raises:
+            StoreFailed: If the disk says no.
         """
         try:
+            os.ftruncate(self._handle, size)
+        except OSError as error:
+            raise _failed(self.path.with_name(self.path.name.removesuffix(JOURNAL)), error) from None
+
+    def close(self) -> None:
+        """Unlock it, and remove it if it is empty."""
+        try:
             with suppress(OSError):  # what stays there is empty, or will be compared with what is asked
-                if not keep:
-                    os.ftruncate(self._handle, 0)
                 if not os.fstat(self._handle).st_size:
                     self._remove()
         finally:
@@ -140,12 +148,20 @@ def take(cassette: Path, *, patience: float = PATIENCE) -> JournalFile:
 
 
 def give_back(file: JournalFile, *, keep: bool = True) -> None:
-    """Give a held cassette back; `keep` as in `JournalFile.close`, by the last holder."""
+    """Give a held cassette back.
+
+    Args:
+        file: Its journal.
+        keep: Whether to leave what the journal holds to the next recording.
+    """
     with _guard:
+        if not keep:
+            with suppress(StoreFailed):
+                file.cut(0)
         file.holders -= 1
         if not file.holders:
             _held.pop(str(file.path.absolute()), None)
-            file.close(keep=keep)
+            file.close()
 
 
 def _opened(path: Path, patience: float) -> JournalFile:

@@ -5,7 +5,7 @@ an equal agent with an equal first request goes first, then an equal agent, then
 reported as what it is, and not as a run that is not there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from .adapters import Started
@@ -45,6 +45,12 @@ class Places:
     def claim(self, recorded: Run) -> None:
         """Take a recording out of those that were not played yet."""
         self._unclaimed.remove(recorded)
+
+    def claim_all(self, names: Iterable[str]) -> None:
+        """Take recordings of these names out of those that were not played yet."""
+        gone = set(names)
+        self._unclaimed = [run for run in self._unclaimed if run.name not in gone]
+        self._taken |= gone
 
     def name(self, agent: str, started: Started) -> str:
         """Name a run that is recorded; one that was recorded before keeps its name, in whatever order they start."""

@@ -215,6 +215,7 @@ class OwnSession:
             mode=session.mode,
             state=state,
             live_requests=session.live_requests,
+            resumed=session.resumed,
             tokens=sum(map(_tokens, session.recorded_runs)),
             runs=len(session.recorded_runs),
             rebound=session.rebound,

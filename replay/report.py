@@ -110,6 +110,8 @@ class Note:
     """How many tokens its recording took, as recorded."""
     runs: int = 0
     """How many runs its recording has."""
+    resumed: int = 0
+    """How many requests an interrupted recording had answered already."""
     rebound: int = 0
     """How many runs had answers that were recorded for other requests."""
     left_out: tuple[str, ...] = ()
@@ -216,7 +218,9 @@ def _also(notes: Sequence[Note]) -> list[str]:
     differ = [f'{count} with other {field} (not compared)' for field, count in sorted(apart.items())]
     errors = Counter(name for names in {note.cassette: note.errors for note in notes}.values() for name in names)
     raised = [f'{count} recorded {printable(name)}' for name, count in sorted(errors.items())]
-    return [*([_count(rebound, 'rebound run')] if rebound else []), *raised, *differ]
+    resumed = sum(note.resumed for note in notes)
+    again = [f'resumed: {_count(resumed, "request")}'] if resumed else []
+    return [*again, *([_count(rebound, 'rebound run')] if rebound else []), *raised, *differ]
 
 
 def _count(number: int, noun: str) -> str:

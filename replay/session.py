@@ -32,9 +32,10 @@ from .modes import MODES, Action, Found, Mode
 from .options import Options, Wishes
 from .places import Places
 from .redact import Redactor
+from .resuming import Resuming
 from .routing import Routed, bind, bind_again, bound_session, listed
 from .run_view import RunView
-from .session_end import judge, to_write
+from .session_end import judge, keeps_journal, to_write
 from .session_network import network_blocked
 from .session_run import Ledger, SessionRun
 from .store import Store
@@ -88,6 +89,7 @@ class Session(Conductor):
             minting=Minting(lambda: next(iter(hosts())).now()),
         )
         self._again = {'dir': dir, 'test': test, **wishes, 'redact': self.options.redact}
+        self._journal = Resuming(self._path, redactor=self.redactor)
         self._lock = RLock()
         self._runs: list[SessionRun] = []
         self._state = 'new'
@@ -120,11 +122,12 @@ class Session(Conductor):
         self._stack.enter_context(listed(self))
         self._state = 'open'
 
-    def close(self, *, ok: bool = True) -> list[ReplayError]:
+    def close(self, *, ok: bool = True, interrupted: bool = False) -> list[ReplayError]:
         """Close the session: judge what was played, write what was recorded. Runs are refused from now on.
 
         Args:
             ok: Whether the block succeeded. A recording of a block that failed waits beside the cassette.
+            interrupted: Whether the user or the system ended the block: the next recording goes on from the journal.
 
         Returns:
             `problems`. With any of these nothing is written in place.
@@ -140,6 +143,7 @@ class Session(Conductor):
             runs = to_write(self._ledger, self._runs, self.mode)
             if runs is not None:
                 self._write(runs, ok=ok and not self.problems)
+            self._journal.close(keep=keeps_journal(self.problems, interrupted=interrupted))
         return self.problems
 
     @contextmanager
@@ -168,7 +172,8 @@ class Session(Conductor):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         bind_again(self._outer)
-        problems = self.close(ok=error is None)
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        problems = self.close(ok=error is None, interrupted=interrupted)
         if error is None and problems:
             raise problems[0]
         for problem in problems:
@@ -213,6 +218,11 @@ class Session(Conductor):
     def problems(self) -> list[ReplayError]:
         """What was found wrong so far."""
         return self._ledger.problems
+
+    @property
+    def resumed(self) -> int:
+        """How many requests an interrupted recording had answered already."""
+        return self._journal.resumed
 
     @property
     def live_requests(self) -> int:
@@ -328,6 +338,8 @@ class Session(Conductor):
             recorded = self._recording(agent, started)
             found = Found.RECORDED if recorded else Found.LACKING if self._ledger.cassette else Found.NO_CASSETTE
             action = MODES[self.mode][found]
+            if action in {Action.RECORD, Action.EXTEND} and self._holds_anew():
+                return self.start(started)
             if action is Action.REFUSE:
                 raise self._ledger.noted(self._refusal(agent, started, found))
             veil = Veil(self.redactor)
@@ -346,9 +358,21 @@ class Session(Conductor):
                 veil=veil,
                 exchange=self._ledger.exchange,
                 minting=self._ledger.minting.run(recorded and recorded.minted),
+                strip=self._journal.strip(name),
             )
             self._runs.append(SessionRun(self._ledger, tape))
             return self._runs[-1]
+
+    def _holds_anew(self) -> bool:
+        """Hold the cassette for recording. If that had to wait for another process, read what that one has recorded."""
+        try:
+            waited = self._journal.take()
+        except ReplayError as error:
+            raise self._ledger.noted(error) from None
+        if waited:
+            self._read()
+            self._ledger.places.claim_all(run.tape.name for run in self._runs)
+        return waited
 
     def _recording(self, agent: str, started: Started) -> Run | None:
         """Find the recording of a run; inside a run that left its recording there is none."""

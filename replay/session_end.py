@@ -6,12 +6,13 @@ from typing import cast
 from .adapters import hosts
 from .age import days_over, oldest_date
 from .cassette import Run
-from .errors import NotRestorable
+from .errors import NotRestorable, ReplayError, StoreFailed
 from .modes import MODES, Action, Found, Mode
 from .session_run import Ledger, SessionRun
+from .veil import SecretLeft
 from .verdicts import RunUnfinished
 
-__all__ = ('judge', 'to_write')
+__all__ = ('judge', 'keeps_journal', 'to_write')
 
 
 def judge(ledger: Ledger, runs: Sequence[SessionRun], *, ok: bool) -> None:
@@ -49,6 +50,15 @@ def to_write(ledger: Ledger, runs: Sequence[SessionRun], mode: Mode) -> list[Run
     if not fresh or spoilt or (mode == 'rebind' and ledger.problems):
         return None
     return ledger.places.in_order(fresh, keep=mode != 'rewrite')
+
+
+def keeps_journal(problems: Sequence[ReplayError], *, interrupted: bool) -> bool:
+    """Whether what was paid for is in no file, so that the next recording is to go on from the journal.
+
+    Not if it holds a secret.
+    """
+    lost = any(isinstance(one, NotRestorable | RunUnfinished | StoreFailed) for one in problems)
+    return (lost or interrupted) and not any(isinstance(one, SecretLeft) for one in problems)
 
 
 def _judge_run(ledger: Ledger, run: SessionRun) -> None:

@@ -39,6 +39,7 @@ from .effects import (
 )
 from .errors import ReplayError
 from .exchange import Exchange
+from .journal import Strip
 from .match import FIELDS, NO_ANSWER, Difference, Divergence, Field, locate
 from .minting import RunMinting
 from .playback import Playback
@@ -112,6 +113,7 @@ class Tape:
         veil: What redacts all that comes in; None: nothing is.
         exchange: Which live values stand for which recorded ones.
         minting: What finds minted values while the run is recorded.
+        strip: Journal of what is recorded; an interrupted recording goes on from it.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class Tape:
         veil: Veil | None = None,
         exchange: Exchange | None = None,
         minting: RunMinting | None = None,
+        strip: Strip | None = None,
     ) -> None:
         self.name = name
         self.agent = agent
@@ -141,6 +144,7 @@ class Tape:
         """Whether the run is none that the cassette has: recorded, from some place on, or bound to other requests."""
         self._apart: Apart = apart
         self._veil = veil
+        self._strip = strip
         self._facts = facts or {}
         self._playback = None if recorded is None else Playback(recorded, fields=fields, exchange=exchange)
         self.left_out: list[Difference] = [] if self._playback is None else self._playback.left_out
@@ -217,7 +221,7 @@ class Tape:
             self._draft.begin(effect)
         if self._minting is not None and isinstance(effect, Request):
             self._minting.asked(effect)
-        played = None if self._playback is None else self._play(self._playback, effect)
+        played = self._resumed(effect) if self._playback is None else self._play(self._playback, effect)
         if played is not None:
             return replace(played, respelt=respelt) if isinstance(played, Replay) and respelt else played
         self._advance('begin')
@@ -249,7 +253,7 @@ class Tape:
             raise TapeError(self.state, event, node=self._kind)
         self._advance('end')
         self._effect = None
-        self._ended(outcome)
+        self._ended(outcome, effect)
 
     def finish(self, finish: Finish) -> None:
         """Tell how the run was left. After that `run`, `unplayed` and `divergence` are final.
@@ -271,11 +275,14 @@ class Tape:
 
     # -- private
 
-    def _ended(self, outcome: Outcome) -> None:
+    def _ended(self, outcome: Outcome, effect: Effect | None = None) -> None:
         if self._chunks and isinstance(outcome, Answered | Failed | Cut):
             outcome = replace(outcome, stream=_with_ending(self._chunks, outcome))
             self._chunks = []
-        self._keep(outcome if self._veil is None else self._veil.outcome(outcome))
+        outcome = outcome if self._veil is None else self._veil.outcome(outcome)
+        if self._strip is not None and effect is not None:
+            self._strip.note(effect, outcome)
+        self._keep(outcome)
 
     def _keep(self, outcome: Outcome) -> None:
         if self._draft is not None:
@@ -287,6 +294,14 @@ class Tape:
         if event not in _NEXT[self.state]:
             raise TapeError(self.state, event, node=self._kind)
         self.state = _NEXT[self.state][event]
+
+    def _resumed(self, effect: Effect) -> Answer | None:
+        """What an interrupted recording had for an effect."""
+        outcome = None if self._strip is None else self._strip.answer(effect)
+        if outcome is None:
+            return None
+        self._keep(outcome)
+        return Replay(outcome=outcome)
 
     def _play(self, playback: Playback, effect: Effect) -> Answer | None:
         """What the recording has for an effect; None if the run and its recording part here, and it is to be done."""
