@@ -1,6 +1,7 @@
 # ruff: noqa: PT012  # a session raises when its block ends, so the block has statements
 """The record modes end to end: what is asked of the model, and what the cassette holds afterwards."""
 
+from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -9,7 +10,7 @@ import pytest
 from agentrun import Agent, ModelRetry
 from agentrun.exceptions import UsageLimitExceeded
 from agentrun.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
-from agentrun.models.function import AgentInfo, FunctionModel
+from agentrun.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 from agentrun.run import AgentRunResult
 from agentrun.usage import UsageLimits
 from replay import Diverged, ReplayError, ReplayWarning, Session, Unplayed, use_cassette
@@ -429,3 +430,44 @@ async def test_nodes_that_were_not_asked_for_are_shown_beside_those_that_were(fo
         '   next      fix the code, or: replay record tests/test_trip.py::test_ticket',
         '             --replay-unplayed=warn lets the rest of the suite pass',
     ]
+
+
+async def test_new_episodes_goes_on_from_a_streamed_beginning(folder: Path):
+    asked: list[int] = []
+
+    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
+        asked.append(len(messages))
+        kind = messages[-1].parts[-1].part_kind
+        if kind == 'user-prompt':
+            yield {0: DeltaToolCall(name='look', json_args='{"item"', tool_call_id='c1')}
+            yield {0: DeltaToolCall(json_args=': "tea"}')}
+        else:
+            yield 'Here '
+            yield 'again' if kind == 'retry-prompt' else 'is tea'
+
+    async def ask(record: str, *, strict: bool) -> tuple[bytes, list[str], list[int]]:
+        agent = Agent(FunctionModel(stream_function=stream), name='shop')
+        seen: list[str] = []
+        asked.clear()
+
+        @agent.tool_plain
+        def look(item: str) -> str:
+            return f'{item}!'
+
+        @agent.output_validator
+        def again(text: str) -> str:
+            if strict and 'again' not in text:
+                raise ModelRetry('again')
+            return text
+
+        async def watch(context: object, events: AsyncIterable[object]) -> None:
+            seen.extend([repr(event) async for event in events])
+
+        async with use_cassette('shop', dir=folder, record=record):  # type: ignore[arg-type]
+            result = await agent.run('Go', event_stream_handler=watch)
+        return result.all_messages_json(), seen, [*asked]
+
+    assert (await ask('once', strict=False))[2] == [1, 3]
+    extended = await ask('new_episodes', strict=True)
+    assert extended[2] == [5]
+    assert await ask('none', strict=True) == (*extended[:2], [])
