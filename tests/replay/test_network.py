@@ -20,6 +20,7 @@ from agentrun.usage import RunUsage
 from replay import NetworkBlocked, Session, use_cassette
 from replay.adapters.agentrun import _calls
 from replay.network import Guard, Who, judge
+from tests.terminal import in_pipe
 
 FAR = '192.0.2.1'
 """An address for documentation, which no machine has."""
@@ -306,3 +307,68 @@ def test_a_test_is_told_options_of_pytest():
 def test_a_connected_socket_may_send_without_an_address():
     with socket.socket() as end:
         judge(guard(), 'socket.sendmsg', (end, None))
+
+
+# -- under pytest, beside other plugins that block the network
+
+PROJECT = """
+import socket
+
+import pytest
+from agentrun import Agent
+from agentrun.messages import ModelResponse, TextPart
+from agentrun.models.function import FunctionModel
+
+reach = False
+trip_agent = Agent(FunctionModel(lambda _, __: ModelResponse(parts=[TextPart('Sunny')])), name='trip_agent')
+
+
+@trip_agent.instructions
+def instructions():
+    if reach:
+        socket.create_connection(('api.example.invalid', 443))
+    return 'Be brief.'
+
+
+def test_trip(agent_run_replay):
+    trip_agent.run_sync('hi')
+
+
+def test_outside(request):
+    with pytest.raises({expected}):
+        socket.socket().connect(('192.0.2.1', 443))
+"""
+
+
+@pytest.mark.parametrize(
+    ('plugin', 'options', 'expected'),
+    [
+        pytest.param('pytest_socket', ('--allow-hosts=127.0.0.1',), 'RuntimeError', id='pytest-socket'),
+        pytest.param('pytest_recording.plugin', ('--block-network',), 'RuntimeError', id='pytest-recording'),
+    ],
+)
+def test_plugins_that_block_the_network_too_keep_their_own_block(
+    tmp_path: Path, plugin: str, options: tuple[str, ...], expected: str
+):
+    pytest.importorskip(plugin, reason=f'{plugin} is not installed')
+    (tmp_path / 'test_trip.py').write_text(PROJECT.replace('{expected}', expected), encoding='utf-8')
+    base = ('-m', 'pytest', '-p', 'replay.pytest_plugin', '-p', plugin, '-p', 'no:cacheprovider', *options)
+    free = {'PYTEST_DISABLE_PLUGIN_AUTOLOAD': '1'}
+    recorded = in_pipe(*base, '--replay-record=once', cwd=tmp_path, **free)
+    assert recorded.returncode == 0, recorded.stdout
+    played = in_pipe(*base, cwd=tmp_path, **free)
+    assert played.returncode == 0, played.stdout
+
+
+def test_a_test_that_reaches_for_the_network_fails_with_the_reason_in_its_short_line(tmp_path: Path):
+    (tmp_path / 'test_trip.py').write_text(PROJECT.replace('{expected}', 'OSError'), encoding='utf-8')
+    base = ('-m', 'pytest', '-p', 'replay.pytest_plugin', '-p', 'no:cacheprovider', '-k', 'trip and not outside')
+    free = {'PYTEST_DISABLE_PLUGIN_AUTOLOAD': '1'}
+    in_pipe(*base, '--replay-record=once', cwd=tmp_path, **free)
+    test = tmp_path / 'test_trip.py'
+    test.write_text(test.read_text(encoding='utf-8').replace('reach = False', 'reach = True'), encoding='utf-8')
+    said = in_pipe(*base, cwd=tmp_path, **free).stdout
+    assert 'FAILED test_trip.py::test_trip - replay: network blocked: run trip_agent reached for api.example' in said
+    assert '--replay-allowed-hosts=api.example.invalid     lets this host be reached' in said
+    allowed = in_pipe(*base, '--replay-network=allow', cwd=tmp_path, **free).stdout
+    assert 'gaierror' in allowed
