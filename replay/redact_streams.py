@@ -160,8 +160,7 @@ def _texts(stream: Stream, index: int, redactor: Redactor) -> Iterator[_Text]:
             came += _piece_of(cast('JsonObject', entry['delta'])) or ''
         elif kind == 'part_end':
             whole = True
-    if came is not None:
-        yield _Text(came, redactor, whole=whole)
+    yield _Text(came or '', redactor, whole=whole)
 
 
 def _piece_of(delta: JsonObject) -> str | None:

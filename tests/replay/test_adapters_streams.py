@@ -11,13 +11,15 @@ import pytest
 from click.testing import CliRunner
 from pydantic import BaseModel
 
-from agentrun import Agent, ModelMessage, ModelRequest, ModelResponse, TextPart
+from agentrun import Agent, ModelMessage, ModelRequest, ModelResponse, ModelRetry, TextPart, ToolCallPart
 from agentrun.direct import model_request, model_request_stream, model_request_stream_sync
 from agentrun.exceptions import ModelHTTPError, UsageLimitExceeded
 from agentrun.messages import PartDeltaEvent, PartEndEvent, PartStartEvent, TextPartDelta, ThinkingPart
 from agentrun.models import ModelRequestParameters, StreamedResponse
 from agentrun.models.function import AgentInfo, DeltaThinkingPart, DeltaToolCall, FunctionModel
 from agentrun.models.wrapper import WrapperModel
+from agentrun.tools import DeferredToolRequests, DeferredToolResults, ToolDefinition
+from agentrun.toolsets import ExternalToolset
 from agentrun.usage import RequestUsage, UsageLimits
 from replay import Diverged, use_cassette
 from replay.check import check_cassette
@@ -457,3 +459,27 @@ def test_a_streamed_test_is_recorded_replayed_shown_and_checked(pytester: pytest
     assert 'SetFinalResult' in shown.stdout
     checked = CliRunner().invoke(replay, ['check', str(cassette)])
     assert checked.exit_code == 0, checked.output
+
+
+# -- calls that somebody else answers
+
+
+async def test_a_retry_that_is_handed_in_for_a_call_is_recorded_as_one(tmp_path: Path):
+    def ask(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[TextPart(f'told {messages[-1].parts[0]}') if len(messages) > 1 else CALL])
+
+    made = Agent(FunctionModel(ask), name='trip', output_type=[str, DeferredToolRequests], toolsets=[ELSEWHERE])
+    outputs: list[Any] = []
+    for _ in range(2):
+        with use_cassette('run', dir=tmp_path, record='once'):
+            first = await made.run('go')
+            answers = DeferredToolResults(calls={'c1': ModelRetry('Not like this.')})
+            again = await made.run(message_history=first.all_messages(), deferred_tool_results=answers)
+            outputs.append(again.all_messages_json())
+    assert outputs[0] == outputs[1]
+    text = (tmp_path / 'run.json').read_text()
+    assert '{"kind": "model-retry", "message": "Not like this."}' in text
+
+
+CALL = ToolCallPart('elsewhere', {'x': 1}, 'c1')
+ELSEWHERE = ExternalToolset[None]([ToolDefinition(name='elsewhere')])

@@ -264,3 +264,8 @@ def test_what_providers_streamed_is_a_line_of_five_characters_a_delta():
                 lines += 1
     assert (lines, deltas) == (36, 5226)
     assert size < 20_000
+
+
+def test_a_file_has_no_text_to_cut():
+    file: JsonObject = {'content': {'kind': 'binary'}, 'id': None, 'part_kind': 'file'}
+    assert round_trip(m.response(file), m.begun(0, {**file, 'id': 'x'}), m.OVER) == [{'part': 0, 'start': {'id': 'x'}}]

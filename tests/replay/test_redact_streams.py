@@ -125,3 +125,8 @@ def test_parts_that_begin_again_have_texts_of_their_own():
     )
     redacted = redacted_stream(stream, REDACTOR)
     assert [part['content'] for part in assembled(redacted)] == ['ger', STAND_IN]
+
+
+def test_what_tells_of_a_part_that_never_began_is_left_as_it_is():
+    stream = (m.opening(m.response()), m.more(0, 'x'), m.begun(0, m.text(SECRET)), m.final(), {**m.final(), 'index': 0})
+    assert pieces(redacted_stream(stream, REDACTOR)) == ['x']
