@@ -190,6 +190,8 @@ _USAGE_LIMITS = (
 def _refuse(run: Run) -> None:
     if 'messages' in run.facts and not is_edited(run):
         raise _not_supported(run, CHANGED)
+    if 'interrupted' in run.facts:
+        raise _not_supported(run, 'a run that was stopped from outside')
     if any(map(_is_steered, run.nodes[:-1])):
         raise _not_supported(run, 'a run whose nodes its own code changed')
 

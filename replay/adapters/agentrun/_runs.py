@@ -172,6 +172,8 @@ class TapedRun:
             facts['counted_in'] = {'call': self._counted_in, 'tool_calls': self._calls.returned}
         if self._request is None and self._prompt is not None:  # no message tells what the run was asked
             facts['prompt'] = self._prompt
+        if interruption := _interruption(end.error):
+            facts['interrupted'] = interruption
         left = None if error is None else raised(error)
         self._tape.finish(Finish(messages=messages, new_from=end.new_from, raised=left, facts=facts))
         self._conductor.ended(messages, end.new_from)
@@ -221,6 +223,13 @@ class TapedRun:
         return Request(
             message=message, sent=sent, appended=appended, definition=definition, inside=inside, streamed=streamed
         )
+
+
+def _interruption(error: BaseException | None) -> str | None:
+    """What stopped a run from outside, by a name that is the same on every event loop."""
+    if error is None or isinstance(error, Exception | GeneratorExit):
+        return None
+    return type(error).__name__ if isinstance(error, KeyboardInterrupt | SystemExit) else 'cancelled'
 
 
 def _is_same(one: object, other: object) -> bool:
