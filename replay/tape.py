@@ -273,6 +273,10 @@ class Tape:
         if self.fresh and self._draft is not None and self.divergence is None:
             self.run = self._written(self._draft, finish)
 
+    def kept(self, ended: Ended) -> Ended:
+        """What would be kept of outcomes of calls: without their secrets."""
+        return ended if self._veil is None else self._veil.ended(ended)
+
     # -- private
 
     def _ended(self, outcome: Outcome, effect: Effect | None = None) -> None:

@@ -103,8 +103,12 @@ class Veil:
                 return replace(outcome, raised=_raised(raised, redactor), stream=_stream(stream, redactor))
             case Cut(stream=stream):
                 return replace(outcome, stream=_stream(stream, redactor))
-            case Ended(results=results):
-                return replace(outcome, results={index: _result(one, redactor) for index, one in results.items()})
+            case Ended():
+                return self.ended(outcome)
+
+    def ended(self, ended: Ended) -> Ended:
+        """Redact what came of calls."""
+        return replace(ended, results={index: _result(one, self.redactor) for index, one in ended.results.items()})
 
     def finish(self, finish: Finish) -> Finish:
         """Redact how a run was left."""

@@ -21,7 +21,8 @@ from replay.canon import JsonObject, dumps
 from replay.cassette import Raised, ToolResult
 from replay.effects import Calls, Do, Ended, Stop
 from replay.errors import ReplayError
-from replay.match import ABSENT, Difference
+from replay.match import ABSENT, Difference, first_difference
+from replay.options import Tools
 from replay.redact import has_stand_in
 
 __all__ = ('TapedCalls', 'Within', 'calls_of_response', 'running', 'running_tool', 'within')
@@ -88,8 +89,10 @@ class TapedCalls:
             raise self._conductor.diverged(answer.divergence)
         if isinstance(answer, Do):
             await self._run_tools(answer.token, batch, work)
-        else:
+        elif all(self._how(call) == 'replay' for call in batch.calls):
             self._feed(cast('Ended', answer.outcome), batch, work)
+        else:
+            await self._run_again(cast('Ended', answer.outcome), batch, work)
         self._called += len(calls)
 
     # -- private
@@ -119,6 +122,57 @@ class TapedCalls:
         finally:
             ended = Ended(started=kept.started, finished=kept.finished, results=kept.results)
             self._tape.end(token, ended)
+
+    def _how(self, call: ToolCallPart) -> Tools:
+        return self._conductor.options.tool(call.tool_name)
+
+    async def _run_again(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
+        """Execute what is to be executed, and let all calls arrive in the recorded order."""
+        from replay.adapters.agentrun._turns import Turns  # anyio is not needed by runs that execute nothing
+
+        missing = [call for index, call in enumerate(batch.calls) if index not in ended.results]
+        failed = any(result.raised is not None for result in ended.results.values())
+        if missing and not failed:
+            raise self._lacks(missing[0])
+        turns = None if batch.sequential else Turns(ended.finished)
+
+        async def execute(index: int) -> ToolOutcome:
+            result, call = ended.results.get(index), batch.calls[index]
+            executed = self._how(call) != 'replay' and result is not None and result.raised is None
+            outcome = await self._executed(index, result, call, work) if executed and result else None
+            if turns is not None:
+                await turns.take(index)
+            return outcome or self._fed(index, result, call, work)
+
+        await work.perform(execute)
+
+    async def _executed(self, index: int, result: ToolResult, call: ToolCallPart, work: ToolWork) -> ToolOutcome | None:
+        """Execute a call: what came of it where that is not what was recorded, else None."""
+        with running(Within(self._tape.name, call.tool_name, self._called + index, self._usage)):
+            outcome = await work.execute(index)
+        annotation = work.returns(index)
+        try:
+            live = result_json(call, outcome, annotation)
+        except PydanticSerializationError as error:
+            raise unwritable(self._conductor, f'what tool {call.tool_name!r} returned', error) from None
+        kept = self._tape.kept(Ended(started=(), finished=(), results={index: live}))
+        found = first_difference(_told(result), _told(kept.results[index]), call.tool_name)
+        if found is None:
+            return None
+        if self._how(call) == 'live':
+            return _as_in_a_replay(outcome, live, annotation)
+        difference = Difference(cause='tool result', field=found[0], recorded=found[1], live=found[2])
+        raise parted(self._conductor, difference, 'CallToolsNode')
+
+    def _fed(self, index: int, result: ToolResult | None, call: ToolCallPart, work: ToolWork) -> ToolOutcome:
+        if result is None:
+            raise self._lacks(call)
+        if self._how(call) == 'replay':
+            for run in self._conductor.skipped(call.tool_name, self._called + index):
+                self._usage.incr(usage_of(run))
+        if result.raised is not None:
+            raise rebuilt(result.raised)
+        return work.check(index) or self._restored(call, result, work.returns(index))
 
     def _feed(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
         failure: Raised | None = None
@@ -168,6 +222,15 @@ class _Kept:
     def end(self, index: int, result: ToolResult) -> None:
         self.finished.append(index)
         self.results[index] = result
+
+
+def _told(result: ToolResult) -> JsonObject:
+    return {
+        'kind': result.kind,
+        'content': result.content,
+        'metadata': result.metadata,
+        'user_content': result.user_content,
+    }
 
 
 def _as_in_a_replay(outcome: ToolOutcome, result: ToolResult, annotation: Any) -> ToolOutcome:

@@ -161,7 +161,9 @@ def same(one: Any, other: Any) -> bool:
 
 def _fields(value: Any) -> dict[str, Any]:
     names: dict[str, Any] | None = getattr(value, '__dataclass_fields__', None)
-    return dict(vars(value)) if names is None else {name: getattr(value, name, None) for name in names}
+    if names is None:
+        return dict(cast('dict[str, Any]', vars(value)))
+    return {name: getattr(value, name, None) for name in names}
 
 
 def _mark(value: Any, content: Json, path: str, marks: JsonObject) -> bool:
