@@ -77,8 +77,10 @@ class Faults:
         if self.kind == 'kill':
             os.kill(os.getpid(), signal.SIGKILL)
         if self.kind == 'killed':
-            self._done(name, args, kwargs)
-            os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                self._done(name, args, kwargs)
+            finally:
+                os.kill(os.getpid(), signal.SIGKILL)
         if name == 'close':  # the handle is gone, whatever the system says
             self._done(name, args, kwargs)
         if self.kind == 'interrupt':
