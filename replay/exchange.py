@@ -1,15 +1,16 @@
 """Which live value stands for which recorded one: what a replay of values minted in a run is told by.
 
 A place of a request may differ from the recording where that has a minted value and the run has one of the same kind,
-written in the same way. The two are bound to each other from then on. Ids, tokens and days are bound one to one; of
-readings of a clock, which run at another pace in a replay, the order must be the recorded one and the time between
-them must not be longer. What is written as recorded needs no binding: the outcomes that a replay feeds are so.
+written in the same way. The two are bound to each other from then on. Ids, tokens and days are bound one to one.
+Readings of a clock are not: they run at another pace in a replay, and two that were equal need not be so again.
+Those in one text must be in the recorded order, though, and not much further apart.
+What is written as recorded needs no binding: the outcomes that a replay feeds are.
 """
 
 import re
-from bisect import bisect_left, insort
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import combinations
 from typing import cast
 
 from .canon import Json, JsonObject
@@ -30,7 +31,6 @@ class Exchange:
         self._to_recorded: dict[str, str] = {}  # by keys
         self._to_live: dict[str, str] = {}
         self._spelt: dict[str, tuple[str, str]] = {}  # live spelling to recorded one, and the other way round
-        self._clocks: dict[str, list[tuple[float, float]]] = {}  # live and recorded moments by shape, sorted
 
     def __bool__(self) -> bool:
         """Whether there is any minted value, so that looking for them may help."""
@@ -101,48 +101,50 @@ class Exchange:
             new = read_as(text, old.shape)
             if new is None:
                 return False
-            if new.text != old.text:
-                pairs.append((old, new))
-        return self._bind(pairs)
+            pairs.append((old, new))
+        return _is_one_to_one(pairs) and self._bind([(old, new) for old, new in pairs if old.text != new.text])
 
     def _bind(self, pairs: list[tuple[Piece, Piece]]) -> bool:
         """Bind all of them, or none."""
-        to_recorded, to_live, clocks = self._to_recorded, self._to_live, self._clocks
+        to_recorded, to_live = self._to_recorded, self._to_live
         self._to_recorded, self._to_live = dict(to_recorded), dict(to_live)
-        self._clocks = {shape: list(moments) for shape, moments in clocks.items()}
-        if all(self._bind_pair(old, new) for old, new in pairs):
+        if _in_pace(pairs) and all(self._bind_pair(old, new) for old, new in pairs):
             return True
-        self._to_recorded, self._to_live, self._clocks = to_recorded, to_live, clocks
+        self._to_recorded, self._to_live = to_recorded, to_live
         return False
 
     def _bind_pair(self, old: Piece, new: Piece) -> bool:
-        if old.kind in _RUNNING:
-            if old.kind != 'time' and not self._in_pace(old, new):
-                return False
-        elif self._to_recorded.get(new.key, old.key) != old.key or self._to_live.get(old.key, new.key) != new.key:
+        if old.kind not in _RUNNING and (
+            self._to_recorded.get(new.key, old.key) != old.key or self._to_live.get(old.key, new.key) != new.key
+        ):
             return False
         self._to_recorded[new.key] = old.key
         self._to_live[old.key] = new.key
-        return True
-
-    def _in_pace(self, old: Piece, new: Piece) -> bool:
-        """Whether a reading stands to those next to it as the recorded ones do."""
-        pair = (new.moment or 0.0, old.moment or 0.0)
-        moments = self._clocks.setdefault(old.shape, [])
-        at = bisect_left(moments, pair)
-        for live, was in moments[max(at - 1, 0) : at + 1]:
-            here, there = pair[0] - live, pair[1] - was
-            if here * there < 0 or abs(here) > abs(there) + _SLOWER:
-                return False
-        insort(moments, pair)
         return True
 
 
 _RUNNING = frozenset({'datetime', 'time', 'epoch'})
 """Kinds whose readings go on while a run runs, at another pace live than in a replay."""
 
-_SLOWER = 600.0
-"""Seconds by which a replay may be slower than the recording between two readings: breakpoints take their time."""
+_SLOWER = 60.0
+"""Seconds by which a replay may be slower than the recording between two readings of one text."""
+
+
+def _is_one_to_one(pairs: list[tuple[Piece, Piece]]) -> bool:
+    """Whether each value of a text stands for one value of the other, those that are written alike included."""
+    bound = {(old.key, new.key) for old, new in pairs if old.kind not in _RUNNING}
+    return len(bound) == len({old for old, _ in bound}) == len({new for _, new in bound})
+
+
+def _in_pace(pairs: list[tuple[Piece, Piece]]) -> bool:
+    """Whether the readings of a clock in one text stand to each other as the recorded ones do."""
+    readings = [(old, new) for old, new in pairs if old.kind in {'datetime', 'epoch'}]
+    for (old, new), (next_old, next_new) in combinations(readings, 2):
+        here = (next_new.moment or 0.0) - (new.moment or 0.0)
+        there = (next_old.moment or 0.0) - (old.moment or 0.0)
+        if old.shape == next_old.shape and (here * there < 0 or abs(here) > abs(there) + _SLOWER):
+            return False
+    return True
 
 
 @lru_cache(maxsize=256)

@@ -150,6 +150,8 @@ class Tape:
         self.left_out: list[Difference] = [] if self._playback is None else self._playback.left_out
         """What differs in fields that are not compared."""
         self._draft = Draft() if recorded is None or apart != 'stop' else None
+        self.exchange = Exchange() if exchange is None else exchange
+        """Which live values stand for which recorded ones, for tools that run live."""
         self._minting = None if self._draft is None else minting
         self._answered = False  # by the recording
         self._kind = ''

@@ -256,3 +256,13 @@ async def test_numbers_are_minted_when_a_second_look_proves_it(tmp_path: Path) -
     found = await twice(tmp_path, lambda model: agent.run('go', model=model), calling('wait'), 'done')
 
     assert list(found['runs'][0]['minted']) == ['number-1', 'number-2']
+
+
+async def test_a_day_that_stands_still_beside_one_that_goes_on_is_a_difference(tmp_path: Path) -> None:
+    agent = Agent(name='support')
+    day = datetime.now(UTC).date()
+    with use_cassette('run', dir=tmp_path, record='once'):
+        await agent.run(f'Today {day}, due {day}', model=said('ok'))
+
+    with pytest.raises(ReplayError, match='user prompt of support changed'), use_cassette('run', dir=tmp_path):
+        await agent.run(f'Today {day + timedelta(days=1)}, due {day}', model=never())
