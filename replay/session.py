@@ -26,7 +26,6 @@ from .canon import Json, JsonObject
 from .cassette import Cassette, Node, Run
 from .errors import ReplayError, ReplayWarning
 from .exchange import Exchange
-from .keep import kept
 from .match import FIELD_OF, FIELDS, Field
 from .minting import Minting
 from .modes import MODES, Action, Found, Mode
@@ -423,21 +422,12 @@ class Session(Conductor):
         recorded = next(host.recorded() for host in hosts())
         try:
             test = self.test and self.redactor.text(self.test)
-            cassette = self._kept(Cassette(test=test, recorded=recorded, runs=tuple(runs)))
+            cassette = self._store.kept(self.name, Cassette(test=test, recorded=recorded, runs=tuple(runs)))
             oldest = oldest_date(self.options.max_age, recorded['on'])
             if self._store.write(self.name, cassette, pending=not ok, oldest=oldest):
                 self.written = self._store.path(self.name, pending=not ok)
         except ReplayError as error:
             self._ledger.noted(error)
-
-    def _kept(self, cassette: Cassette) -> Cassette:
-        """The recording without what only churned since the one that it takes the place of."""
-        if not self._store.exists(self.name):
-            return cassette
-        try:
-            return kept(self._store.read(self.name), cassette)
-        except ReplayError:  # what cannot be read is just replaced
-            return cassette
 
 
 _APART: Mapping[Action, Apart] = {Action.REPLAY: 'stop', Action.EXTEND: 'record', Action.REBIND: 'rebind'}

@@ -20,6 +20,7 @@ from .cassette import Cassette, Node
 from .codec import DEFAULT_LIMITS, Limits, dumps, loads
 from .errors import CassetteDamaged, CassetteNotFound, NameRefused, ReplayError, StoreFailed, Where
 from .journal_file import hold
+from .keep import kept
 from .names import PENDING, SUFFIX, checked_name
 from .redact import Redactor
 from .veil import Leak, SecretLeft, leaks_of
@@ -113,6 +114,18 @@ class Store:
                 return False
             _replace_bytes(path, text.encode())
             return True
+
+    def kept(self, name: str, new: Cassette) -> Cassette:
+        """Write a new recording in the words of the cassette that it would take the place of: see `keep.kept`.
+
+        One that cannot be read has no words.
+        """
+        if not self.exists(name):
+            return new
+        try:
+            return kept(self.read(name), new)
+        except ReplayError:
+            return new
 
     def accept(self, name: str) -> None:
         """Let a pending recording take the place of its cassette.

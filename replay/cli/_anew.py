@@ -81,6 +81,8 @@ class Recording:
     def replay(self) -> None:
         """Play each recording once, without a model, and note which do not hold."""
         self.offers = dict(sorted(self.offers.items()))
+        for name in self.offers:
+            self._word_as_offered(name)
         tests = [project().here(offer.test) for offer in self.offers.values() if offer.test]
         for event in self._watched('replaying', tests, '--replay-record=none', '--replay-pending') if tests else ():
             if isinstance(event, Finished) and not event.passed:
@@ -140,12 +142,18 @@ class Recording:
         found = list(dict.fromkeys([*store.names(), *store.pending()]))
         for name in found:
             if name not in self.offers:
-                new = store.read(name, pending=not store.exists(name))
+                new = Store(self.accepted).kept(name, store.read(name, pending=not store.exists(name)))
                 self.offers[name] = _offer(Store(self.accepted), name, new, keep=self.keep)
         if not event.passed:
             self.faults[event.test] = event.error or 'failed'
         elif not event.note:
             self.without.append(event.test)
+
+    def _word_as_offered(self, name: str) -> None:
+        """Let pytest replay what is offered: the recording in the words of the accepted one."""
+        store = Store(self.scratch)
+        pending = not store.exists(name)
+        store.write(name, Store(self.accepted).kept(name, store.read(name, pending=pending)), pending=pending)
 
     def _mark(self, event: Finished) -> None:
         """Note on an offer why it does not hold: replay says so, or only the replayed test fails."""

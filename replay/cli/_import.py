@@ -10,9 +10,12 @@ import click
 from replay.canon import CanonError, JsonObject, loads
 from replay.cassette import Cassette
 from replay.codec import dumps
+from replay.errors import ReplayError
 from replay.history import ENTRIES, from_history
+from replay.keep import kept
 from replay.printable import printable
 from replay.redact import Redactor
+from replay.store import read_cassette
 from replay.veil import marked, veiled_run
 
 from ._files import read_input, shown_path, write_new
@@ -66,7 +69,8 @@ def import_command(
         deferred_tool_results=_deferred(deferred_tool_results),
     )
     cassette = _veiled(imported.cassette)
-    text = dumps(cassette, name=history)
+    found = cassette if output is None else _kept(cassette, output)
+    text = dumps(found, name=history)
     if output is None:
         say(text.removesuffix('\n'))
     else:
@@ -76,6 +80,8 @@ def import_command(
         note(printable(sentence))
     if cassette != imported.cassette:
         note('secrets were found: stand-ins are in their places, and the run is marked redacted.')
+    if found != cassette:
+        note('what only a provider or a clock churns stayed as the file had it: ids, times, signatures, usage.')
     if output is not None:
         note(f'next: replay check {shown_path(output)}')
 
@@ -86,6 +92,14 @@ def _veiled(cassette: Cassette) -> Cassette:
     veiled = ((run, veiled_run(run, redactor)) for run in cassette.runs)
     runs = tuple(run if other is run else marked(other) for run, other in veiled)
     return replace(cassette, runs=runs) if runs != cassette.runs else cassette
+
+
+def _kept(cassette: Cassette, output: Path) -> Cassette:
+    """Leave what only churned as the cassette has it that is replaced, if it is one."""
+    try:
+        return kept(read_cassette(output), cassette)
+    except ReplayError:
+        return cassette
 
 
 def _deferred(text: str | None) -> JsonObject | None:

@@ -157,3 +157,25 @@ def test_a_secret_of_the_history_does_not_reach_the_cassette(history: Path) -> N
 def test_a_history_without_secrets_is_not_marked() -> None:
     assert 'stand-ins' not in invoke('history.json', '-o', 'h.json').stderr
     assert read_cassette('h.json').runs[0].marks == ()
+
+
+def test_a_history_that_says_the_same_leaves_the_cassette_as_it_was() -> None:
+    invoke('history.json', '-o', 'h.json')
+    before = Path('h.json').read_bytes()
+    again = dumps(MESSAGES).replace(b'"c1"', b'"c2"').replace(b'"input_tokens":1', b'"input_tokens":7')
+    assert again != dumps(MESSAGES)
+
+    result = invoke('-', '-o', 'h.json', input=again)
+
+    assert (result.exit_code, result.stdout) == (0, 'unchanged h.json\n')
+    assert 'what only a provider or a clock churns stayed as the file had it' in result.stderr
+    assert Path('h.json').read_bytes() == before
+
+
+def test_a_history_that_says_something_else_has_the_rest_in_the_words_of_the_old_cassette() -> None:
+    invoke('history.json', '-o', 'h.json')
+    again = dumps(MESSAGES).replace(b'"c1"', b'"c2"').replace(b'"Sunny"', b'"Rain"')
+
+    assert invoke('-', '-o', 'h.json', '--force', input=again).exit_code == 0
+
+    assert to_history(read_cassette('h.json')) == dumps(MESSAGES).replace(b'"Sunny"', b'"Rain"')

@@ -217,3 +217,59 @@ def test_a_cassette_stands_for_its_test_and_a_terminal_sees_progress(store: Stor
     assert 'recording' in shown
     assert '1/1' in shown
     assert '\x1b[33m  ~ 3 ModelRequestNode: look -> 22' in shown
+
+
+CHURNING = """
+from datetime import datetime
+from uuid import uuid4
+
+from agentrun import Agent
+from agentrun.messages import ModelResponse, TextPart, ToolCallPart
+from agentrun.models.function import FunctionModel
+from agentrun.usage import RequestUsage
+
+def plan(messages, info):
+    part = ToolCallPart('ticket', {}) if len(messages) == 1 else TextPart('ANSWER')
+    part.id = f'item_{uuid4()}'
+    number = uuid4().int % 1000 + 1
+    return ModelResponse(
+        parts=[part], usage=RequestUsage(input_tokens=number), model_name='gpt', provider_name='openai',
+        provider_response_id=f'resp_{number}', timestamp=datetime.now().astimezone(),
+    )
+
+agent = Agent(FunctionModel(plan), name='clerk')
+
+@agent.tool_plain
+def ticket() -> str:
+    return str(uuid4())
+
+def test_ticket(agent_run_replay):
+    agent.run_sync('Open a ticket')
+"""
+
+
+def test_what_only_a_provider_churns_is_not_offered(store: Store, tmp_path: Path) -> None:
+    (tmp_path / 'test_churn.py').write_text(CHURNING, encoding='utf-8')
+    assert invoke('record', 'test_churn.py').exit_code == 0
+    store.accept('test_churn/test_ticket')
+
+    again = invoke('record', 'test_churn.py')
+
+    assert again.exit_code == 0, again.output
+    assert again.stdout == (
+        'unchanged tapes/test_churn/test_ticket.json\n1 recorded: 0 changed, 0 new, 1 unchanged, 0 fails\n'
+    )
+    assert store.pending() == []
+
+
+def test_a_pending_recording_has_what_changed_and_no_churn(store: Store, tmp_path: Path) -> None:
+    (tmp_path / 'test_churn.py').write_text(CHURNING, encoding='utf-8')
+    invoke('record', 'test_churn.py')
+    store.accept('test_churn/test_ticket')
+    (tmp_path / 'test_churn.py').write_text(CHURNING.replace('ANSWER', 'CHANGED'), encoding='utf-8')
+
+    assert invoke('record', 'test_churn.py').exit_code == 0
+
+    old, new = (store.read('test_churn/test_ticket', pending=pending).runs[0] for pending in (False, True))
+    assert [index for index, (was, now) in enumerate(zip(old.nodes, new.nodes, strict=True)) if was != now] == [4]
+    assert new.minted == old.minted
