@@ -169,7 +169,7 @@ FORMATS: tuple[Rule, ...] = (
         'assigned-secret',
         r'(?i:api[_-]?key|secret[_-]?key|client[_-]?secret|access[_-]?token|auth[_-]?token|refresh[_-]?token|password'
         r"""|passwd|passphrase)(?:\\*["'])?[ \t]*[=:][ \t]*(?:\\*["'])?"""
-        r"""(?P<secret>(?=[^\s"'\\,;&<>]*[0-9])(?=[^\s"'\\,;&<>]*[A-Za-z])[^\s"'\\,;&<>(){}$][^\s"'\\,;&<>(){}]{7,})""",
+        r"""(?P<secret>(?=[^\s"'\\,;&<>]{0,200}[0-9])(?=[^\s"'\\,;&<>]{0,200}[A-Za-z])[^\s"'\\,;&<>(){}$][^\s"'\\,;&<>(){}]{7,})""",
         *(f'{one}{joint}{other}' for one, other in _TWO_WORDS for joint in ('', '_', '-')),
         'passw',
         'passphrase',
