@@ -42,6 +42,7 @@ from .store import Store
 from .tape import REBOUND, Apart, Tape
 from .veil import Veil, veiled_run
 from .verdicts import Texts
+from .wording import Wording
 
 __all__ = ('RunView', 'Session', 'use_cassette')
 
@@ -92,6 +93,7 @@ class Session(Conductor):
         self._journal = Resuming(self._path, redactor=self.redactor)
         self._lock = RLock()
         self._runs: list[SessionRun] = []
+        self._wording = Wording()
         self._state = 'new'
         self._stack = ExitStack()
         self._outer: Routed | None = None
@@ -258,8 +260,8 @@ class Session(Conductor):
 
     @property
     def runs(self) -> list[RunView]:
-        """The runs that have ended, in the order in which they started."""
-        return [run.view for run in self._runs if run.view is not None]
+        """The runs that have ended, in the order in which they started, as their cassette has them or will have."""
+        return self._wording.views(self._runs)
 
     @property
     def recorded_runs(self) -> tuple[Run, ...]:
@@ -410,13 +412,14 @@ class Session(Conductor):
             read = self._store.read(self.name, pending=pending)
             # One that was recorded before its secrets were known is played as it would be recorded today.
             cassette = replace(read, runs=tuple(veiled_run(run, self.redactor) for run in read.runs))
-            self._ledger.cassette = cassette
+            self._ledger.cassette = self._wording.before = cassette
             self._ledger.places = Places(cassette.runs)
             values = (one['value'] for run in cassette.runs for one in run.minted.values())
             self._ledger.exchange = Exchange(map(str, values))
             return
         with suppress(*([ReplayError] if self.mode == 'rewrite' else [])):  # what cannot be read is just replaced
-            self._ledger.places = Places(earlier=self._store.read(self.name).runs)
+            self._wording.before = self._store.read(self.name)
+            self._ledger.places = Places(earlier=self._wording.before.runs)
 
     def _write(self, runs: Sequence[Run], *, ok: bool) -> None:
         recorded = next(host.recorded() for host in hosts())
