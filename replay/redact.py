@@ -10,12 +10,18 @@ that redacting twice is redacting once.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeAlias, cast
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 from urllib.parse import quote
+
+from pydantic_core import SchemaValidator
 
 from .canon import Json, JsonObject, dumps, own, scalar
 from .errors import ReplayError
 from .redact_rules import COMMON, FIELDS, FORMATS, LOOSE_FIELDS, VARIABLES, Rule
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
 
 __all__ = ('Redactor', 'UserRule', 'parse_rules')
 
@@ -33,6 +39,10 @@ _FIELD_ENDS = (
 )  # fmt: skip
 _PAIR = re.compile(r'"([A-Za-z0-9_.-]{2,60})"(\s*:\s*)"((?:[^"\\]|\\.)*)"')
 _INNER_PAIR = re.compile(r'(\\+)"([A-Za-z0-9_.-]{2,60})\1"(\s*:\s*)\1"([^"\\]*)\1"')
+_ANCHORED: tuple[tuple[str, re.Pattern[str]], ...] = (
+    *((anchor, rule.pattern) for rule in FORMATS for anchor in rule.anchors),
+    *((f'{end}{mark}', pair) for end in _FIELD_ENDS for mark, pair in (('"', _PAIR), ('\\"', _INNER_PAIR))),
+)
 
 
 class _Value(NamedTuple):
@@ -58,10 +68,6 @@ class Redactor:
         patterns = tuple(_checked(rule) for rule in given if not callable(rule))
         self._functions = tuple(rule for rule in given if callable(rule))
         self._rules = (*patterns, *FORMATS)
-        self._anchored = (
-            *((anchor, rule.pattern) for rule in FORMATS for anchor in rule.anchors),
-            *((f'{end}{mark}', pair) for end in _FIELD_ENDS for mark, pair in (('"', _PAIR), ('\\"', _INNER_PAIR))),
-        )
         self._any = bool(self._functions or patterns)
         self._known: dict[str, str] = {}
         self._values: tuple[_Value, ...] = ()
@@ -164,10 +170,11 @@ class Redactor:
         """Look for secrets without taking a text apart, which is fast; JSON will do as well as what it stands for."""
         if self._any:
             return True
-        lower = text.lower()
-        for anchor, pattern in self._anchored:
-            if anchor in lower and pattern.search(text):
-                return True
+        if _has_anchor(text):
+            lower = text.lower()
+            for anchor, pattern in _ANCHORED:
+                if anchor in lower and pattern.search(text):
+                    return True
         return any(spelling in text for value in self._values for spelling in value.spellings)
 
     def _plain(self, text: str) -> str:
@@ -252,6 +259,22 @@ def named(redacted: str, text: str) -> str:
 
 
 # -- helpers
+
+
+def _has_anchor(text: str) -> bool:
+    """Whether a text holds any of the anchors, or is none that can be looked through at once (half characters).
+
+    pydantic-core looks for all of them in one pass, which is thirty times faster than one after the other.
+    """
+    anchor, anything = _finders()
+    return anchor.isinstance_python(text) or not anything.isinstance_python(text)
+
+
+@cache
+def _finders() -> tuple[SchemaValidator, SchemaValidator]:
+    anchors = '|'.join(dict.fromkeys(re.sub(r'([^a-z0-9_"/:= ~-])', r'\\\1', anchor) for anchor, _ in _ANCHORED))
+    pattern = {'type': 'str', 'pattern': f'(?i:{anchors})', 'regex_engine': 'rust-regex'}
+    return SchemaValidator(cast('CoreSchema', pattern)), SchemaValidator(cast('CoreSchema', {**pattern, 'pattern': ''}))
 
 
 def _stand_in(name: str) -> str:

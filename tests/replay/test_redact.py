@@ -44,6 +44,12 @@ def test_what_is_found_in_text_is_found_in_bytes_values_and_keys(name: str):
     assert list(redactor.fields(redacted, 'x')) == []
 
 
+@pytest.mark.parametrize('text', ['\ud800 {}', '{} \ud800', '\u212a\u0130 {}'])
+def test_a_key_is_found_beside_characters_that_are_half_or_fold_to_others(text: str):
+    redacted = Redactor().text(text.format(SECRETS['openai-key']))
+    assert redacted == text.format('<secret:openai-key>')
+
+
 def test_every_format_has_a_secret_that_proves_it():
     assert {name.split()[0] for name in SECRETS} == {rule.name for rule in FORMATS}
     assert len(FORMATS) >= 40

@@ -1,0 +1,160 @@
+"""Cost of a replay against the floor: read the messages as JSON, validate them, one hop of the event loop per node.
+
+    python benchmarks/replay_speed.py [--rounds 7] [--turns 10 100 300] [--profile TURNS]
+
+All sides run in this process, turn and turn about, and the medians are compared: only the ratios mean something.
+"""
+
+import argparse
+import asyncio
+import cProfile
+import gc
+import pstats
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # runs from a checkout that is not installed
+
+from agentrun import Agent, UsageLimits
+from agentrun.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse, TextPart, ToolCallPart
+from agentrun.models.function import AgentInfo, FunctionModel
+from agentrun.usage import RequestUsage
+from replay import use_cassette
+from replay.codec import dumps, loads
+
+TEXT = 'The harbour was quiet in the morning, and the ferry left four minutes late. ' * 9
+LIMITS = UsageLimits(request_limit=None)
+
+Run = Callable[[], Awaitable[Any]]
+
+
+def agent_of(turns: int) -> Agent[None, str]:
+    """An agent whose scripted model calls a tool so many times, one after the other."""
+
+    async def script(history: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        made = len(history) // 2
+        usage = RequestUsage(input_tokens=10, output_tokens=2)
+        if made < turns:
+            call = ToolCallPart('look', {'place': made}, tool_call_id=f'call-{made}')
+            return ModelResponse(parts=[call], usage=usage)
+        return ModelResponse(parts=[TextPart('done')], usage=usage)
+
+    agent = Agent(FunctionModel(script), name='walker', instructions='Look at every place.')
+
+    @agent.tool_plain
+    async def look(place: int) -> str:
+        """Look at a place.
+
+        Args:
+            place: Number of the place.
+        """
+        return f'{place}: {TEXT}'
+
+    return agent
+
+
+class Sides:
+    """What is compared, on one recording.
+
+    Args:
+        turns: Tool calls of the run.
+        folder: Where the files are.
+    """
+
+    def __init__(self, turns: int, folder: Path) -> None:
+        self.turns = turns
+        self.folder = folder
+        self.agent = agent_of(turns)
+
+    async def prepare(self) -> None:
+        """Record."""
+        async with use_cassette('walk', dir=self.folder, record='all') as session:
+            result = await self.agent.run('go', usage_limits=LIMITS)
+        (self.folder / 'messages.json').write_bytes(result.all_messages_json())
+        self.cassette = session.cassette_path
+
+    async def floor(self) -> None:
+        """The least anyone could do."""
+        messages = ModelMessagesTypeAdapter.validate_json((self.folder / 'messages.json').read_bytes())
+        for _ in range(2 * self.turns + 3):
+            await asyncio.sleep(0)
+        assert len(messages) == 2 * self.turns + 2
+
+    async def live(self) -> None:
+        """The run with its scripted model."""
+        await self.agent.run('go', usage_limits=LIMITS)
+
+    async def replay(self) -> None:
+        """The run replayed, from the file to the end of the session."""
+        async with use_cassette('walk', dir=self.folder):
+            await self.agent.run('go', usage_limits=LIMITS)
+
+    async def record(self) -> None:
+        """The run recorded, to the file on the disk."""
+        async with use_cassette('again', dir=self.folder, record='rewrite'):
+            await self.agent.run('go', usage_limits=LIMITS)
+
+    async def load(self) -> None:
+        """The cassette read."""
+        loads(self.cassette.read_bytes())
+
+    async def write(self) -> None:
+        """The cassette written and read back."""
+        dumps(loads(self.cassette.read_bytes()))
+
+
+async def seconds(run: Run, times: int) -> float:
+    """Seconds per run; what earlier runs left behind is collected first."""
+    gc.collect()
+    start = time.perf_counter()
+    for _ in range(times):
+        await run()
+    return (time.perf_counter() - start) / times
+
+
+async def compare(sides: Sides, rounds: int) -> None:
+    """Print the median of each side, and its ratio to the floor."""
+    await sides.prepare()
+    runs: list[Run] = [sides.floor, sides.live, sides.load, sides.replay, sides.write, sides.record]
+    measured: dict[str, list[float]] = {run.__name__: [] for run in runs}
+    times = max(1, 300 // sides.turns)
+    for run in runs:
+        await run()
+    for _ in range(rounds):
+        for run in runs:
+            measured[run.__name__].append(await seconds(run, times))
+    found = {name: statistics.median(values) for name, values in measured.items()}
+    print(f'{sides.turns} turns:', end='')
+    for name, value in found.items():
+        print(f'  {name} {value * 1e3:.2f} ms ({value / found["floor"]:.1f}x)', end='')
+    print()
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    for turns in [arguments.profile] if arguments.profile else arguments.turns:
+        with tempfile.TemporaryDirectory() as folder:
+            sides = Sides(turns, Path(folder))
+            if not arguments.profile:
+                await compare(sides, arguments.rounds)
+                continue
+            await sides.prepare()
+            run = getattr(sides, arguments.side)
+            await run()
+            with cProfile.Profile() as profile:
+                for _ in range(10):
+                    await run()
+            pstats.Stats(profile).sort_stats('tottime').print_stats(45)
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n', maxsplit=1)[0])
+    parser.add_argument('--rounds', type=int, default=7, help='measurements of each; the median counts')
+    parser.add_argument('--turns', type=int, nargs='+', default=[3, 10, 100, 300], help='tool turns of the runs')
+    parser.add_argument('--profile', type=int, metavar='TURNS', help='profile one side instead')
+    parser.add_argument('--side', default='replay', help='which one: replay, load, record, write, live')
+    asyncio.run(main(parser.parse_args()))
