@@ -472,6 +472,8 @@ async def test_new_episodes_goes_on_from_a_streamed_beginning(folder: Path):
     extended = await ask('new_episodes', strict=True)
     assert extended[2] == [5]
     assert await ask('none', strict=True) == (*extended[:2], [])
+
+
 def _without_usage(result: AgentRunResult[str]) -> list[ModelMessage]:
     unused = RequestUsage()
     messages = result.all_messages()
