@@ -122,7 +122,7 @@ class _RunWriter:
             return next(node.definition for node in self.run.nodes if node.definition is not None)
         texts = (node.message.get('instructions') for node in self.run.nodes if node.message and not node.from_history)
         first = next((text for text in texts if isinstance(text, str)), None)
-        return None if first is None or not self.table else Definition(instructions=first)
+        return Definition(instructions=first) if self.table else None
 
     def _history(self) -> Json:
         history = [*self.run.history]

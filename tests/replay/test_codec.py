@@ -220,6 +220,16 @@ def test_every_run_of_known_shapes_comes_back(cassette: Cassette):
     assert (found, bytes_of(found)) == (cassette, bytes_of(cassette))
 
 
+def test_a_run_without_instructions_keeps_none_beside_one_of_the_same_agent_that_has_some():
+    request: JsonObject = {'parts': [], 'timestamp': None, 'instructions': None, 'kind': 'request', 'run_id': None}
+    node = Node(kind='ModelRequestNode', message={**request, 'metadata': None})
+    told = Node(kind='ModelRequestNode', definition=Definition(instructions='Be brief.'))
+    cassette = Cassette(
+        runs=tuple(Run(name=f'a#{n}', agent='a', nodes=(one,)) for n, one in enumerate((node, told), 1))
+    )
+    assert loads(dumps(cassette)) == cassette
+
+
 @pytest.mark.parametrize('line', range(208))
 def test_every_recorded_history_comes_back(line: int):
     if not corpus():
