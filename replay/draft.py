@@ -41,6 +41,10 @@ class _Node:
     then: tuple[JsonObject, ...] = ()
 
 
+_RUN_KEYS = ('run_id', 'conversation_id')
+"""What a run puts into the responses that it is given."""
+
+
 class Draft:
     """The recording half of a tape. The tape sees to it that calls come in an order that a run has."""
 
@@ -71,8 +75,9 @@ class Draft:
         match outcome:
             case Answered(message=message, stream=stream):
                 node.stream = stream
-                run_id = message.get('run_id') or cast('JsonObject', node.message).get('run_id')
-                self._response = {**message, 'run_id': run_id}
+                asked = cast('JsonObject', node.message)
+                ids = {key: message.get(key) or asked.get(key) for key in _RUN_KEYS if key in asked}
+                self._response = {**message, **ids}
                 self._fresh = [self._response]
             case Counted(usage=usage):
                 node.counted = usage

@@ -362,6 +362,8 @@ class Session(Conductor):
                 minting=self._ledger.minting.run(recorded and recorded.minted),
                 strip=self._journal.strip(name),
             )
+            if started.by is not None:
+                self._ledger.writers[started.by] = None
             self._runs.append(SessionRun(self._ledger, tape))
             return self._runs[-1]
 
@@ -423,6 +425,8 @@ class Session(Conductor):
 
     def _write(self, runs: Sequence[Run], *, ok: bool) -> None:
         recorded = next(host.recorded() for host in hosts())
+        if self._ledger.writers:
+            recorded = {**recorded, 'by': ', '.join(self._ledger.writers)}
         try:
             test = self.test and self.redactor.text(self.test)
             cassette = self._store.kept(self.name, Cassette(test=test, recorded=recorded, runs=tuple(runs)))

@@ -46,6 +46,8 @@ class Ledger:
     """Whether runs or nodes of the cassette were not asked for."""
     warnings: list[ReplayError] = field(default_factory=list[ReplayError])
     """What is worth a warning."""
+    writers: dict[str, None] = field(default_factory=dict[str, None])
+    """Libraries and versions that ran what is written, in the order in which they came."""
 
     @property
     def recorded(self) -> tuple[Run, ...]:

@@ -7,6 +7,8 @@ __all__ = ('Conductor', 'Host', 'Played', 'RunConductor', 'Started', 'hosts')
 
 def hosts() -> tuple[Host, ...]:
     """The hosts for the agent libraries that are there, imported now and not before."""
+    from replay.adapters._pydantic_ai_host import PydanticAiHost
     from replay.adapters.agentrun import AgentrunHost
 
-    return (AgentrunHost(),)
+    usual = AgentrunHost()
+    return (usual, PydanticAiHost(usual))

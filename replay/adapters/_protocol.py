@@ -32,6 +32,8 @@ class Started:
     """Makes wire JSON of the messages handed in; dear, so called only where it decides something."""
     facts: JsonObject
     """Facts of the run that differ from the usual."""
+    by: str | None = None
+    """Library and version that run it, where these are not what `Host.recorded` of the first host says."""
 
 
 class RunConductor(Protocol):

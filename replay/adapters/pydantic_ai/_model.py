@@ -1,0 +1,100 @@
+"""Models as a recorded or replayed run asks them."""
+
+from copy import copy
+from typing import Any
+
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters, infer_model
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.instrumented import InstrumentedModel
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.usage import RequestUsage
+
+from replay.adapters.pydantic_ai._runs import Asked, TapedRun
+
+__all__ = ('TapedModel', 'taped')
+
+
+def taped(model: Model | str, run: TapedRun, *, inside: bool = False) -> Model:
+    """A model whose requests a run answers; what it has several models decide, it decides itself.
+
+    Args:
+        model: The model, or its name, which is looked up when the model has to be asked.
+        run: The run.
+        inside: Whether it is one of several that another model asks.
+    """
+    if isinstance(model, FallbackModel):
+        several = copy(model)
+        several.models = [taped(one, run, inside=True) for one in model.models]
+        return several
+    if isinstance(model, InstrumentedModel) or (isinstance(model, WrapperModel) and _asks_others(model)):
+        around = copy(model)
+        around.wrapped = taped(model.wrapped, run, inside=inside)
+        return around
+    return TapedModel(model, run, inside=inside)
+
+
+def _asks_others(model: Model) -> bool:
+    while isinstance(model, WrapperModel) and not isinstance(model, TapedModel):
+        model = model.wrapped
+    return isinstance(model, FallbackModel)
+
+
+class TapedModel(WrapperModel):
+    """A model whose requests go to the tape of a run first.
+
+    Args:
+        model: The model, or its name.
+        run: The run.
+        inside: Whether it is one of several that another model asks.
+    """
+
+    def __init__(self, model: Model | str, run: TapedRun, *, inside: bool = False) -> None:
+        Model.__init__(self)
+        self._model = model
+        self._run = run
+        self._inside = inside
+
+    @property
+    def wrapped(self) -> Model:  # pyright: ignore[reportIncompatibleVariableOverride], looked up no sooner than needed
+        """The model itself."""
+        if isinstance(self._model, str):
+            self._model = infer_model(self._model)
+        return self._model
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model."""
+        return self._model.rpartition(':')[2] if isinstance(self._model, str) else self._model.model_name
+
+    @property
+    def system(self) -> str:
+        """Name of the provider."""
+        return self._model.partition(':')[0] if isinstance(self._model, str) else self._model.system
+
+    @property
+    def settings(self) -> Any:
+        """The model's own settings; one that is named has none."""
+        return None if isinstance(self._model, str) else self._model.settings
+
+    async def request(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        """Answer from the recording, or ask the model."""
+        return await self._run.request(self._asked(*args, **kwargs), lambda: self.wrapped.request(*args, **kwargs))
+
+    async def count_tokens(self, *args: Any, **kwargs: Any) -> RequestUsage:
+        """Answer from the recording, or let the model count."""
+        return await self._run.count_tokens(lambda: self.wrapped.count_tokens(*args, **kwargs))
+
+    def _asked(
+        self,
+        messages: list[ModelMessage],
+        model_settings: Any,
+        model_request_parameters: ModelRequestParameters,
+        *_: Any,
+    ) -> Asked:
+        return Asked(
+            messages=messages,
+            settings=model_settings,
+            parameters=model_request_parameters,
+            inside=self.model_name if self._inside else None,
+        )

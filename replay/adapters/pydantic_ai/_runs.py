@@ -1,0 +1,279 @@
+"""One run of pydantic_ai: what its hooks see to the tape, the tape's answers back as what the library expects."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar, cast
+
+from pydantic import TypeAdapter
+from pydantic_ai._agent_graph import CallToolsNode, ModelRequestNode, UserPromptNode
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.usage import RequestUsage, RunUsage
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from replay.adapters._protocol import RunConductor
+from replay.adapters.agentrun._calls import Within
+from replay.adapters.agentrun._errors import raised, rebuilt
+from replay.adapters.agentrun._faults import parted, unwritable
+from replay.adapters.agentrun._readings import source_of
+from replay.adapters.pydantic_ai._clock import RunReadings
+from replay.adapters.pydantic_ai._wire import (
+    Definitions,
+    as_in_a_replay,
+    message_bytes,
+    message_json,
+    messages_bytes,
+    restored_response,
+)
+from replay.canon import Json, JsonObject
+from replay.effects import Answered, Count, Counted, Do, Failed, Finish, Replay, Request, Stop
+from replay.errors import ReplayError
+from replay.match import Difference
+
+__all__ = ('Asked', 'TapedRun', 'run_of')
+
+_Answer = TypeVar('_Answer')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One request to a model: everything that decides its answer."""
+
+    messages: list[ModelMessage]
+    """What the model is sent, oldest first."""
+    settings: Any
+    parameters: ModelRequestParameters
+    inside: str | None
+    """Name of the model, if it is one of several that another model asks."""
+
+
+class TapedRun:
+    """A run that a tape records or replays.
+
+    Args:
+        conductor: What the run is recorded into or replayed from.
+        prompt: Its user prompt as wire JSON.
+        deferred: Results handed in for calls of its history, as JSON.
+        call: The tool call that started it, if one did.
+    """
+
+    def __init__(self, conductor: RunConductor, *, prompt: Json, deferred: Json, call: Within | None) -> None:
+        self.conductor = conductor
+        self.tape = conductor.tape
+        self.readings = RunReadings(conductor.tape.name, source_of(conductor.tape.run, conductor.tape.name))
+        self.replaying = conductor.tape.replaying
+        """Whether the run starts as a replay, so that models and servers may be out of reach."""
+        self.usage: RunUsage | None = None
+        """What the run counts into, once it has begun."""
+        self.response: ModelResponse | None = None
+        """The response whose calls run now."""
+        self.returned = 0
+        """How many tools ran to a result."""
+        self.result_messages: Callable[[], Sequence[ModelMessage]] | None = None
+        """Messages of the streamed result, if there is one: they get the request that closes the run."""
+        self._graph_run: Any = None
+        self._call = call
+        self._prompt = prompt
+        self._deferred = deferred
+        self._definitions = Definitions()
+        self._sent: list[ModelMessage] = []
+        self._request: ModelRequest | None = None
+        self._streamed: object = None  # the node that was streamed and has yet to run
+        self._running: object = None  # the node that the graph runs
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self.tape.name
+
+    # -- nodes
+
+    def begun(self, graph_run: Any) -> None:
+        """Take note of the object that runs the graph."""
+        self._graph_run = graph_run
+        self.usage = graph_run.state.usage
+        _runs[id(graph_run.state)] = self
+
+    def runs(self, node: object) -> None:
+        """A node is about to run; the run stops where it leaves its recording."""
+        if self._streamed is not node:
+            self._note(node)
+        self._streamed = None
+        self._running = node
+
+    def streams(self, node: object) -> None:
+        """A node is about to be streamed: by the one that drives the run, or by itself while it runs."""
+        if node is not self._running and node is not self._streamed:
+            self._note(node)
+            self._streamed = node
+
+    def ran(self) -> None:
+        """The node has run, or failed. If that was the end of the run, that is noted as a node."""
+        self._running = None
+
+    def ended(self) -> None:
+        """The run came to its end."""
+        if not self.tape.kinds or self.tape.kinds[-1] != 'End':
+            self._go_on(self.tape.node('End'))
+
+    # -- the model
+
+    async def request(self, asked: Asked, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
+        """Answer a request from the recording, or ask the model and keep its answer as it came."""
+        answer = self.ask(asked)
+        if isinstance(answer, Do):
+            self.conductor.went_live()
+            try:
+                response = await do()
+                written = message_json(response)
+            except PydanticSerializationError as error:
+                raise self.unwritable('a response of the model', error) from None
+            except Exception as error:
+                self.tape.end(answer.token, Failed(raised=raised(error)))
+                raise
+            self.tape.end(answer.token, Answered(message=written))
+            return as_in_a_replay(response, written)
+        if isinstance(answer.outcome, Failed):
+            raise rebuilt(answer.outcome.raised)
+        return restored_response(cast('Answered', answer.outcome).message)
+
+    async def count_tokens(self, do: Callable[[], Awaitable[RequestUsage]]) -> RequestUsage:
+        """Answer a count from the recording, or let the model count and keep the sum."""
+        self.conductor.check_open()
+        answer = self._go_on(self.tape.begin(Count()))
+        if isinstance(answer, Do):
+            try:
+                usage = await do()
+            except Exception as error:
+                self.tape.end(answer.token, Failed(raised=raised(error)))
+                raise
+            self.tape.end(answer.token, Counted(usage=to_jsonable_python(usage)))
+            return usage
+        if isinstance(answer.outcome, Failed):
+            raise rebuilt(answer.outcome.raised)
+        return TypeAdapter(RequestUsage).validate_python(cast('Counted', answer.outcome).usage)
+
+    def ask(self, asked: Asked, *, streamed: bool = False) -> Do | Replay:
+        """Tell the tape of a request.
+
+        Raises:
+            ReplayError: If the run leaves its recording here, or its session is closed.
+        """
+        self.conductor.check_open()
+        try:
+            effect = self._effect(asked, streamed=streamed)
+        except PydanticSerializationError as error:
+            raise self.unwritable('a message of the run', error) from error
+        return self._go_on(self.tape.begin(effect))
+
+    # -- the end
+
+    def finished(self, error: BaseException | None) -> None:
+        """Tell the tape how the run was left."""
+        if self._graph_run is None:
+            messages, new_from = list[ModelMessage](), 0
+        else:
+            messages, new_from = self._messages()
+            _runs.pop(id(self._graph_run.state), None)
+        try:
+            written = messages_bytes(messages)
+        except PydanticSerializationError as fault:
+            self.unwritable('a message of the run', fault)
+            self.conductor.ended(b'', new_from)
+            return
+        known = isinstance(error, Exception) and not isinstance(error, ReplayError)
+        left = raised(cast('Exception', error)) if known else None
+        self.tape.finish(Finish(messages=written, new_from=new_from, raised=left, facts=self._facts(error)))
+        self.conductor.ended(written, new_from)
+
+    # -- for what stands at the seams
+
+    def parted(self, difference: Difference, kind: str) -> ReplayError:
+        """Make the error for a run that leaves its recording where no tape is asked."""
+        return parted(self.conductor, difference, kind)
+
+    def read_on(self) -> NoReturn:
+        """Stop a run that reads on where the recorded reader of a stream left."""
+        raise self.parted(
+            Difference(cause='order', field='stream', recorded='left here', live='read on'), 'ModelRequestNode'
+        )
+
+    def unwritable(self, what: str, error: PydanticSerializationError) -> ReplayError:
+        """Make the error for a value that JSON cannot hold."""
+        return unwritable(self.conductor, what, error)
+
+    # -- private
+
+    def _note(self, node: object) -> None:
+        self.conductor.check_open()
+        kind = type(node).__name__
+        facts: JsonObject = {}
+        match node:
+            case UserPromptNode():
+                facts['deferred_tool_results'] = self._deferred
+            case ModelRequestNode(request=request):
+                self._request = request
+            case CallToolsNode(model_response=response):
+                self.response = response
+            case _:
+                pass
+        self._go_on(self.tape.node(kind, **facts))
+        if isinstance(node, ModelRequestNode) and getattr(cast('Any', node), '_result', None) is None:
+            self.readings.source.request_begun()
+
+    def _go_on(self, answer: _Answer | Stop) -> _Answer:
+        if isinstance(answer, Stop):
+            raise self.conductor.diverged(answer.divergence)
+        return answer
+
+    def _effect(self, asked: Asked, *, streamed: bool) -> Request:
+        """Write down what is new in a request; everything, if what the model was sent before no longer stands."""
+        messages, count = asked.messages, len(self._sent)
+        appended = len(messages) > count and all(map(_is_same, messages, self._sent))
+        fresh = messages[count:] if appended else messages
+        self._sent = list(messages)
+        own = self._request if self._request is not None else cast('ModelRequest', messages[-1])
+        sent = [message_bytes(message) for message in fresh]
+        return Request(
+            message=sent[-1] if own is messages[-1] else message_bytes(own),
+            sent=sent,
+            appended=appended,
+            definition=self._definitions.of(asked.parameters, asked.settings, own.instructions),
+            inside=asked.inside,
+            streamed=streamed,
+        )
+
+    def _messages(self) -> tuple[list[ModelMessage], int]:
+        """All messages of the run, or of its streamed result if that has more, and the index of the first new one."""
+        run = self._graph_run
+        streamed: Sequence[ModelMessage] = () if self.result_messages is None else self.result_messages()
+        own: Sequence[ModelMessage] = run.state.message_history
+        return list(max(own, streamed, key=len)), run.deps.new_message_index
+
+    def _facts(self, error: BaseException | None) -> JsonObject:
+        facts: JsonObject = {}
+        if self._call is not None and self._call.usage is cast('Any', self.usage):
+            facts['counted_in'] = {'call': self._call.call, 'tool_calls': self.returned}
+        if self._request is None and self._prompt is not None:  # no message tells what the run was asked
+            facts['prompt'] = self._prompt
+        if error is not None and not isinstance(error, Exception | GeneratorExit):
+            stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+            facts['interrupted'] = type(error).__name__ if stopped else 'cancelled'
+        return facts
+
+
+_runs: dict[int, TapedRun] = {}
+"""Runs that go on, by the identity of their state, which a node that is streamed is given."""
+
+current: ContextVar[TapedRun | None] = ContextVar('replay_pydantic_ai_run', default=None)
+"""The run in whose block of `iter` the code is."""
+
+
+def run_of(context: Any) -> TapedRun | None:
+    """The run that a node's context belongs to."""
+    return _runs.get(id(context.state))
+
+
+def _is_same(one: object, other: object) -> bool:
+    return one is other
