@@ -5,7 +5,7 @@ signatures, usage and stream cuts stay; values that were minted anew are written
 finish reasons and errors are content: what differs there is new, and only that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import cast
@@ -23,6 +23,7 @@ __all__ = ('kept',)
 
 _OWN = frozenset({'timestamp', 'run_id'})
 _OF_PART = {'request': frozenset({'timestamp', 'tool_call_id'}), 'response': frozenset(CHURN)}
+_OF_ANY_PART = frozenset[str]().union(*_OF_PART.values())
 _OF_MESSAGE = {'request': _OWN, 'response': _OWN | frozenset(MESSAGE_CHURN)}
 
 
@@ -82,13 +83,13 @@ class _Keeper:
     def _paired(self, old: Run, new: Run) -> _Pair:
         pair = _Pair(old, new)
         before, after = ([self._signature(node) for node in run.nodes] for run in (old, new))
-        blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
-        for block in blocks:
-            pair.nodes.update({block.b + step: block.a + step for step in range(block.size)})
+        pair.nodes = _aligned(before, after)
         for was, now in zip(old.history, new.history, strict=False):
             self._exchange.respelt(cast('Json', parts_of(was)), cast('Json', parts_of(now)))
         for after_at, before_at in pair.nodes.items():
             self._learn(old.nodes[before_at], new.nodes[after_at])
+        for was, now in _changed(pair):
+            self._learn_parts(was, now)
         mine, its = _run_id(new), _run_id(old)
         if mine is not None and its is not None:
             self._ids[mine] = its
@@ -99,9 +100,20 @@ class _Keeper:
         for was, now in zip(_messages(old), _messages(new), strict=False):
             self._exchange.respelt(was, now)
             if was.get('kind') == 'response':
-                self._ids.update(_ids_of(was, now))
+                self._ids.update(_ids_of(zip(parts_of(was), parts_of(now), strict=True)))
         if old.definition is not None and new.definition is not None:
             self._exchange.respelt(old.definition.instructions, new.definition.instructions)
+
+    def _learn_parts(self, old: Node, new: Node) -> None:
+        """Take note of them in two nodes that differ: of the parts that say the same."""
+        for was, now in zip(_messages(old), _messages(new), strict=False):
+            told = [[self._part_signature(part) for part in parts_of(message)] for message in (was, now)]
+            pairs = _aligned(*told).items()
+            parts = [(parts_of(was)[before], parts_of(now)[after]) for after, before in pairs]
+            for one, other in parts:
+                self._exchange.respelt(one, other)
+            if was.get('kind') == 'response':
+                self._ids.update(_ids_of(parts))
 
     def _drop_clashes(self, new: Cassette) -> None:
         """Rename no call to an id that another call has."""
@@ -122,6 +134,9 @@ class _Keeper:
         raised = node.raised and [node.raised.type, node.raised.message]
         return dumps([node.kind, node.from_history, self._blank(cast('Json', messages)), cast('Json', raised)])
 
+    def _part_signature(self, part: JsonObject) -> bytes:
+        return dumps(self._blank({key: one for key, one in part.items() if key not in _OF_ANY_PART}))
+
     def _blank(self, value: Json) -> Json:
         """A value with the shapes of its minted values in their places."""
         if isinstance(value, dict):
@@ -140,9 +155,10 @@ class _Keeper:
     def _node(self, new: Node, pair: _Pair, index: int) -> Node:
         at = pair.nodes.get(index)
         old = None if at is None else pair.old.nodes[at]
+        churn = index == 0 or _keeps_stream(pair, index - 1)
         found = replace(
             new,
-            message=None if new.message is None else self._message(new.message, old and old.message),
+            message=None if new.message is None else self._message(new.message, old and old.message, churn=churn),
             definition=self._definition(new.definition, old and old.definition),
             results={
                 place: replace(
@@ -172,12 +188,12 @@ class _Keeper:
         pairs = ((one, old[index] if index < len(old) else None) for index, one in enumerate(new))
         return tuple(self._message(message, was) for message, was in pairs)
 
-    def _message(self, new: JsonObject, old: JsonObject | None) -> JsonObject:
-        """Write a message; one that says what the old one said has that one's churn."""
+    def _message(self, new: JsonObject, old: JsonObject | None, *, churn: bool = True) -> JsonObject:
+        """Write a message; one that says what the old one said has that one's churn, if that may be kept."""
         told = self._renamed(new)
         respelt = cast('JsonObject', told if old is None else self._exchange.respelt(old, told))
         found = respelt if respelt is not told else cast('JsonObject', self._exchange.to_recorded(told))
-        if old is not None and dumps(_steady(found)) == dumps(_steady(old)):
+        if churn and old is not None and dumps(_steady(found)) == dumps(_steady(old)):
             found = _with_churn(found, old)
         self._made[dumps(new)] = found
         return found
@@ -209,7 +225,7 @@ class _Keeper:
         node = nodes[index]
         if node.stream is None:
             return node
-        at = pair.nodes.get(index)
+        at = _asked_before(pair, index)
         before = None if at is None else pair.old.nodes[at].stream
         response = response_to(node, nodes[index + 1 :])
         was = None if at is None else response_to(pair.old.nodes[at], pair.old.nodes[at + 1 :])
@@ -217,7 +233,7 @@ class _Keeper:
             before is not None
             and response is not None
             and was is not None
-            and before[-1] == node.stream[-1]
+            and _keeps_stream(pair, index)
             and dumps(_steady(response)) == dumps(_steady(was))
         ):
             return replace(node, stream=_moved(before, was, response))
@@ -281,9 +297,37 @@ def _is_logical(value: Json) -> bool:
 _LOGICAL_DAY = logical.stamp(0).partition('T')[0] + 'T'
 
 
-def _ids_of(old: JsonObject, new: JsonObject) -> dict[str, str]:
-    """Ids of the calls of a response: new to old; those that are made from the run's name stay."""
-    pairs = zip(parts_of(old), parts_of(new), strict=True)
+def _aligned(old: Sequence[bytes], new: Sequence[bytes]) -> dict[int, int]:
+    """Indexes of what is equal, new to old, in order."""
+    blocks = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
+    return {block.b + step: block.a + step for block in blocks for step in range(block.size)}
+
+
+def _changed(pair: _Pair) -> Iterator[tuple[Node, Node]]:
+    """Nodes of one kind that differ, between the same equal ones, in order: old and new."""
+    end = (len(pair.new.nodes), len(pair.old.nodes))
+    last = (-1, -1)
+    for now, was in (*pair.nodes.items(), end):
+        between = pair.old.nodes[last[1] + 1 : was], pair.new.nodes[last[0] + 1 : now]
+        yield from ((one, other) for one, other in zip(*between, strict=False) if one.kind == other.kind)
+        last = (now, was)
+
+
+def _asked_before(pair: _Pair, index: int) -> int | None:
+    """Index of the old node that asked for what a new one asked for, or else for the response that it was given."""
+    at, answer = pair.nodes.get(index), pair.nodes.get(index + 1)
+    return at if at is not None else answer - 1 if answer else None
+
+
+def _keeps_stream(pair: _Pair, index: int) -> bool:
+    """Whether the old stream can stand for that of a node, if it has one; only with it old churn agrees."""
+    stream, at = pair.new.nodes[index].stream, _asked_before(pair, index)
+    before = None if at is None else pair.old.nodes[at].stream
+    return stream is None or (before is not None and before[-1] == stream[-1])
+
+
+def _ids_of(pairs: Iterable[tuple[JsonObject, JsonObject]]) -> dict[str, str]:
+    """Ids of the calls in parts, old and new: new to old; those that are made from the run's name stay."""
     ids = ((part.get('tool_call_id'), was.get('tool_call_id')) for was, part in pairs)
     return {now: was for now, was in ids if isinstance(now, str) and isinstance(was, str) and not _is_made(now, was)}
 
