@@ -97,8 +97,8 @@ def _applied(part: JsonObject, delta: JsonObject) -> JsonObject:
         for key, name in (('signature', 'signature_delta'), ('provider_name', 'provider_name')):
             if delta.get(name) is not None:
                 changed[key] = delta[name]
-    if delta['provider_details']:
-        details = cast('JsonObject', part['provider_details'] or {})
+    if delta.get('provider_details'):  # not in every version
+        details = cast('JsonObject', part.get('provider_details') or {})
         changed['provider_details'] = {**details, **cast('JsonObject', delta['provider_details'])}
     return changed
 

@@ -1,16 +1,22 @@
 """Models as a recorded or replayed run asks them."""
 
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
-from pydantic_ai.models import Model, ModelRequestParameters, infer_model
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse, infer_model
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.instrumented import InstrumentedModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.usage import RequestUsage
 
 from replay.adapters.pydantic_ai._runs import Asked, TapedRun
+from replay.adapters.pydantic_ai._streaming import RecordedStreaming, ReplayedStreaming
+from replay.adapters.pydantic_ai._wire import restored_response
+from replay.effects import Answered, Cut, Do, Failed
 
 __all__ = ('TapedModel', 'taped')
 
@@ -81,6 +87,23 @@ class TapedModel(WrapperModel):
         """Answer from the recording, or ask the model."""
         return await self._run.request(self._asked(*args, **kwargs), lambda: self.wrapped.request(*args, **kwargs))
 
+    @asynccontextmanager
+    async def request_stream(self, *args: Any, **kwargs: Any) -> AsyncGenerator[StreamedResponse]:
+        """Let the recorded stream pass again, or the model's, and keep what passes."""
+        asked, run = self._asked(*args, **kwargs), self._run
+        answer = run.ask(asked, streamed=True)
+        if isinstance(answer, Do):
+            parameters = asked.parameters
+            block = RecordedStreaming(
+                lambda: self.wrapped.request_stream(*args, **kwargs), run, answer.token, parameters
+            )
+        else:
+            outcome = cast('Answered | Failed | Cut', answer.outcome)
+            run.response = restored_response(outcome.message) if isinstance(outcome, Answered) else None
+            block = ReplayedStreaming(outcome, asked.parameters, run.read_on)
+        async with block as stream:
+            yield stream
+
     async def count_tokens(self, *args: Any, **kwargs: Any) -> RequestUsage:
         """Answer from the recording, or let the model count."""
         return await self._run.count_tokens(lambda: self.wrapped.count_tokens(*args, **kwargs))
@@ -98,3 +121,7 @@ class TapedModel(WrapperModel):
             parameters=model_request_parameters,
             inside=self.model_name if self._inside else None,
         )
+
+
+def _opened(model: TapedModel, args: Any, kwargs: Any) -> AbstractAsyncContextManager[StreamedResponse]:
+    return model.wrapped.request_stream(*args, **kwargs)

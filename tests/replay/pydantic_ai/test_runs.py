@@ -1,44 +1,61 @@
-"""Runs of pydantic_ai, recorded and replayed."""
+"""Runs of pydantic_ai, recorded and replayed, by every driving style and kind of output."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 pydantic_ai = pytest.importorskip('pydantic_ai', reason='agents of pydantic_ai are tested where it is installed')
 
 from pydantic_ai import Agent  # noqa: E402
-from pydantic_ai.messages import ModelResponse, TextPart  # noqa: E402
-from pydantic_ai.models.function import FunctionModel  # noqa: E402
 
 from replay import use_cassette  # noqa: E402
+from tests.replay.pydantic_ai.driving import STYLES, Asked, scripted  # noqa: E402
 
 pytestmark = pytest.mark.anyio
 
 
-def answering(*texts: str) -> FunctionModel:
-    """A model that gives these answers, one after the other, and then fails."""
-    left = list(texts)
-
-    def answer(_messages: Any, _info: Any) -> ModelResponse:
-        return ModelResponse(parts=[TextPart(left.pop(0))])
-
-    return FunctionModel(answer)
+class Weather(BaseModel):
+    city: str
+    celsius: int
 
 
-async def test_a_run_is_recorded_and_replayed_byte_for_byte(tmp_path: Path):
-    async def once() -> Any:
-        agent = Agent(answering('Sunny') if record else answering(), name='weather', system_prompt='Be brief.')
+KINDS = {'text': (False, str), 'tools': (True, str), 'structured': (False, Weather), 'both': (True, Weather)}
+
+
+def made(kind: str, asked: Asked) -> Agent[Any, Any]:
+    """An agent with or without a tool, with text or structured output."""
+    tools, output = KINDS[kind]
+    agent = Agent[Any, Any](scripted(asked), output_type=output, name='forecaster', system_prompt='Be brief.')
+    if tools:
+
+        @agent.tool_plain
+        def weather(city: str) -> str:
+            """Weather of a city."""
+            return f'{city}: sunny'
+
+    return agent
+
+
+@pytest.mark.parametrize('style', STYLES)
+@pytest.mark.parametrize('kind', KINDS)
+async def test_a_run_is_replayed_byte_for_byte_and_object_for_object(tmp_path: Path, kind: str, style: str):
+    async def once() -> tuple[Any, int, Any, Any]:
+        asked = Asked()
+        agent = made(kind, asked)
         with use_cassette('one', dir=tmp_path, record='once') as session:
-            result = await agent.run('Weather in Paris?')
-        return session, result
+            output, result = await STYLES[style](agent, 'Weather in Paris?')
+        return session, asked.times, output, result
 
-    record = True
-    recording, first = await once()
-    record = False
-    replayed, second = await once()
-    assert (recording.live_requests, replayed.live_requests) == (1, 0)
-    assert first.output == second.output == 'Sunny'
-    assert first.all_messages_json() == second.all_messages_json()
-    assert first.all_messages() == second.all_messages()
-    assert replayed.node_kinds == ['UserPromptNode', 'ModelRequestNode', 'CallToolsNode', 'End']
+    recording, asked, first, one = await once()
+    assert asked == recording.live_requests > 0
+    for _ in range(2):
+        replayed, asked, second, other = await once()
+        assert (asked, replayed.live_requests) == (0, 0)
+        assert first == second
+        assert one.all_messages_json() == other.all_messages_json() == replayed.all_messages_json()
+        assert one.new_messages_json() == other.new_messages_json() == replayed.new_messages_json()
+        assert one.all_messages() == other.all_messages()
+        assert replayed.node_kinds == recording.node_kinds
+        assert replayed.usage == recording.usage
