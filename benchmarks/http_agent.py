@@ -1,0 +1,87 @@
+"""What the benchmarks of HTTP cassettes share: a provider on this machine, and a pydantic_ai agent that asks it.
+
+The provider speaks chat completions, whole, and calls one tool so many times, one after the other; then it ends.
+"""
+
+import json
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # runs from a checkout that is not installed
+
+from pydantic_ai import Agent, UsageLimits
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+from benchmarks.replay_speed import TEXT
+
+LIMITS = UsageLimits(request_limit=None)
+
+
+def completion(turns: int, asked: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a request, which its own history decides."""
+    made = sum(message['role'] == 'tool' for message in asked['messages'])
+    message: dict[str, Any] = {'role': 'assistant', 'content': 'done'}
+    if made < turns:
+        called = {'name': 'look', 'arguments': json.dumps({'place': made})}
+        call = {'id': f'call-{made}', 'type': 'function', 'function': called}
+        message = {'role': 'assistant', 'content': None, 'tool_calls': [call]}
+    reason = 'tool_calls' if made < turns else 'stop'
+    return {
+        'id': f'chatcmpl-{made}',
+        'object': 'chat.completion',
+        'created': 1_700_000_000,
+        'model': 'gpt-5',
+        'choices': [{'index': 0, 'finish_reason': reason, 'message': message}],
+        'usage': {'prompt_tokens': 10, 'completion_tokens': 2, 'total_tokens': 12},
+    }
+
+
+@contextmanager
+def provider(turns: int) -> Generator[str]:
+    """A provider on a free port of 127.0.0.1, for the block.
+
+    Yields:
+        Its base URL.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = 'HTTP/1.1'
+        # The headers of an answer and its body are two writes: the second would wait for the first to be acknowledged.
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers['content-length'])))
+            body = json.dumps(completion(turns, asked)).encode()
+            self.send_response(200)
+            self.send_header('content-type', 'application/json')
+            self.send_header('content-length', str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_address[1]}/v1'
+        server.shutdown()
+
+
+def agent_asking(url: str) -> Agent[None, str]:
+    """An agent of pydantic_ai whose model is asked by the official SDK at `url`."""
+    model = OpenAIChatModel('gpt-5', provider=OpenAIProvider(base_url=url, api_key='none'))
+    agent = Agent(model, name='walker', instructions='Look at every place.')
+
+    @agent.tool_plain
+    async def look(place: int) -> str:
+        """Look at a place."""
+        return f'{place}: {TEXT}'
+
+    return agent
