@@ -5,7 +5,8 @@
 All sides run in this process, turn and turn about, and the medians are compared: only the ratios mean something. The
 floor is the least that anyone could do: read the messages as JSON, validate them, one hop of the event loop per node.
 Sides: the floor; `agentrun`, a run of its own replayed; `vcrpy`, the run of a pydantic_ai agent with its ordinary
-matching; with `--bodies`, too, with the bodies of requests compared, as the others always do. Memory is the peak of what Python allocates during one replay. Needs pydantic_ai with openai, and vcrpy.
+matching; with `--bodies`, too, with the bodies of requests compared, as the others always do. Memory is the peak of
+what Python allocates during one replay. Needs pydantic_ai with openai, and vcrpy.
 """
 
 import argparse
