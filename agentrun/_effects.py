@@ -107,8 +107,12 @@ class ToolWork(Protocol):
         """Annotation of what the function behind a call returns; `Any` if that is not known."""
         ...
 
-    async def execute(self, index: int) -> ToolOutcome:
+    async def execute(self, index: int, args: str | dict[str, Any] | None = None) -> ToolOutcome:
         """Validate and run one call.
+
+        Args:
+            index: Its place.
+            args: Arguments to run it with in the place of its own, as a model writes them.
 
         Raises:
             Exception: What the tool raised, if it is no outcome but ends the run.

@@ -57,6 +57,8 @@ class ToolResult:
     types: JsonObject = field(default_factory=dict[str, Json])
     """Paths from `content` or `metadata` on to the names of types that JSON does not bring back, as `Node.types`."""
     raised: Raised | None = None
+    usage: JsonObject = field(default_factory=dict[str, Json])
+    """By how much the tool itself changed the counters of its run's usage; nested runs tell theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

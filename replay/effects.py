@@ -94,6 +94,11 @@ class Ended:
     """In the order in which they ended."""
     results: Mapping[int, ToolResult]
 
+    @property
+    def failed(self) -> bool:
+        """Whether a call raised, which ended the others."""
+        return any(result.raised is not None for result in self.results.values())
+
 
 Outcome: TypeAlias = Answered | Counted | Failed | Cut | Ended
 """What came of an effect."""

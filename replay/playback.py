@@ -264,8 +264,7 @@ def _uninstructed(messages: Sequence[JsonObject]) -> list[JsonObject]:
 
 def _lacking(effect: Calls, ended: Ended) -> Difference | None:
     """The first call of a batch that the recording has nothing for; one that an error forestalled is no such call."""
-    failed = any(result.raised is not None for result in ended.results.values())
-    due = ended.finished if failed else range(len(effect.calls))
+    due = ended.finished if ended.failed else range(len(effect.calls))
     lacking = next((index for index in due if index not in ended.results or index not in ended.finished), None)
     if lacking is None:
         return None

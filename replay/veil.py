@@ -242,6 +242,7 @@ def _result(result: ToolResult, redactor: Redactor) -> ToolResult:
         metadata=redactor.json(result.metadata),
         user_content=redactor.json(result.user_content),
         raised=result.raised and _raised(result.raised, redactor),
+        usage=_object(result.usage, redactor),
     )
 
 
@@ -281,6 +282,7 @@ def _pieces_of_node(node: Node) -> Iterator[tuple[str, Json]]:
         yield f'results[{index}].metadata', result.metadata
         yield f'results[{index}].user_content', result.user_content
         yield f'results[{index}].types', result.types
+        yield f'results[{index}].usage', result.usage
         yield from _pieces_of_error(f'results[{index}].raised', result.raised)
     yield from _pieces_of_error('raised', node.raised)
 

@@ -148,8 +148,9 @@ class _Work:
     def returns(self, index: int) -> Any:
         return self._manager.returns(self.calls[index].tool_name)
 
-    def execute(self, index: int) -> CoroutineType[Any, Any, ToolOutcome]:
-        return self._manager.execute(self.calls[index], approved=self._approved[index])
+    def execute(self, index: int, args: str | dict[str, Any] | None = None) -> CoroutineType[Any, Any, ToolOutcome]:
+        call = self.calls[index] if args is None else replace(self.calls[index], args=args)
+        return self._manager.execute(call, approved=self._approved[index])
 
     def arrived(self, index: int, outcome: ToolOutcome) -> None:
         self.settle(self._places[index], _settled(self._manager, self.calls[index], outcome))

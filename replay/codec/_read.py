@@ -37,7 +37,18 @@ KEYS_BY_KIND = {
     'End': NODE_KEYS,
 }
 RESULT_KEYS = frozenset(
-    {'kind', 'content', 'content|', 'metadata', 'metadata|', 'user_content', 'user_content|', 'types', 'raised'}
+    {
+        'kind',
+        'content',
+        'content|',
+        'metadata',
+        'metadata|',
+        'user_content',
+        'user_content|',
+        'types',
+        'raised',
+        'usage',
+    }
 )
 ATTEMPT_KEYS = frozenset({'model', 'raised', 'response'})
 RAISED_KEYS = frozenset({'type', 'bases', 'message', 'message|', 'args'})
@@ -318,8 +329,17 @@ class _RunReader:
                 user_content=fields.get('user_content'),
                 types=self.place.object(fields.get('types', {}), f'{field}.types'),
                 raised=self._raised(fields['raised'], f'{field}.raised') if 'raised' in fields else None,
+                usage=self._usage(fields.get('usage', {}), f'{field}.usage'),
             )
         return found
+
+    def _usage(self, value: Json, field: str) -> JsonObject:
+        counts = self.place.object(value, field)
+        details = self.place.object(counts.get('details', {}), f'{field}.details')
+        for count in ({**counts, 'details': 0} | details).values():
+            if type(count) is not int:
+                self.place.damaged('a count is no number', field=field, expected='an integer', got=repr(count))
+        return counts
 
     def _raised(self, value: Json, field: str) -> Raised:
         place = self.place

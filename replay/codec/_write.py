@@ -438,6 +438,8 @@ def _pack_result(result: ToolResult) -> JsonObject:
         packed['types'] = result.types
     if result.raised is not None:
         packed['raised'] = _pack_raised(result.raised)
+    if result.usage:
+        packed['usage'] = result.usage
     return {'kind': result.kind, **pack_long(packed)}
 
 

@@ -14,14 +14,16 @@ from agentrun.messages import ModelResponse, ToolCallPart
 from agentrun.usage import RunUsage
 from replay.adapters._protocol import RunConductor
 from replay.adapters.agentrun._errors import raised, rebuilt
+from replay.adapters.agentrun._executed import executed
 from replay.adapters.agentrun._faults import parted, unwritable
 from replay.adapters.agentrun._objects import NotFitting, is_named, name_of
-from replay.adapters.agentrun._wire import restored_outcome, result_json, usage_of
+from replay.adapters.agentrun._spending import Account, Spent, count_in, joined, lacking, spend
+from replay.adapters.agentrun._wire import restored_outcome, result_json
 from replay.canon import JsonObject, dumps
 from replay.cassette import Raised, ToolResult
 from replay.effects import Calls, Do, Ended, Stop
 from replay.errors import ReplayError
-from replay.match import ABSENT, Difference, first_difference
+from replay.match import ABSENT, Difference
 from replay.options import Tools
 from replay.redact import has_stand_in
 
@@ -38,6 +40,8 @@ class Within:
     """Its number among all calls that the run made, from 0."""
     usage: RunUsage
     """What its run counts into."""
+    depth: int
+    """How many runs around the call count into that, its run included."""
 
 
 within: ContextVar[Within | None] = ContextVar('replay_within', default=None)
@@ -64,15 +68,17 @@ class TapedCalls:
 
     Args:
         conductor: What the run is recorded into or replayed from.
-        usage: What the run counts into.
+        account: Of the usage that the run counts into.
+        depth: How many runs around its calls count into that, the run included.
     """
 
-    def __init__(self, conductor: RunConductor, usage: RunUsage) -> None:
+    def __init__(self, conductor: RunConductor, account: Account, depth: int) -> None:
         self.returned = 0
         """How many tools ran to a result."""
         self._conductor = conductor
         self._tape = conductor.tape
-        self._usage = usage
+        self._account = account
+        self._depth = depth
         self._called = 0  # calls of the batches before this one
 
     async def see_through(self, batch: ToolBatch, work: ToolWork, response: ModelResponse | None) -> None:
@@ -98,13 +104,13 @@ class TapedCalls:
     # -- private
 
     async def _run_tools(self, token: int, batch: ToolBatch, work: ToolWork) -> None:
-        kept = _Kept()
+        kept = _Kept(Spent(self._account, self._depth))
 
         async def execute(index: int) -> ToolOutcome:
             call = batch.calls[index]
             kept.started.append(index)
             try:
-                with running(Within(self._tape.name, call.tool_name, self._called + index, self._usage)):
+                with running(self._within(call, index)):
                     outcome = await work.execute(index)
                 annotation = work.returns(index)
                 result = result_json(call, outcome, annotation)
@@ -120,47 +126,63 @@ class TapedCalls:
         try:
             await work.perform(execute)
         finally:
+            kept.close()
             ended = Ended(started=kept.started, finished=kept.finished, results=kept.results)
             self._tape.end(token, ended)
 
     def _how(self, call: ToolCallPart) -> Tools:
         return self._conductor.options.tool(call.tool_name)
 
+    def _within(self, call: ToolCallPart, index: int) -> Within:
+        return Within(self._tape.name, call.tool_name, self._called + index, self._account.usage, self._depth)
+
     async def _run_again(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
         """Execute what is to be executed, and let all calls arrive in the recorded order."""
         from replay.adapters.agentrun._turns import Turns  # anyio is not needed by runs that execute nothing
 
         missing = [call for index, call in enumerate(batch.calls) if index not in ended.results]
-        failed = any(result.raised is not None for result in ended.results.values())
-        if missing and not failed:
+        if missing and not ended.failed:
             raise self._lacks(missing[0])
         turns = None if batch.sequential else Turns(ended.finished)
 
         async def execute(index: int) -> ToolOutcome:
             result, call = ended.results.get(index), batch.calls[index]
-            executed = self._how(call) != 'replay' and result is not None and result.raised is None
-            outcome = await self._executed(index, result, call, work) if executed and result else None
+            found = None if self._how(call) == 'replay' else await self._executed(index, ended, call, work)
             if turns is not None:
                 await turns.take(index)
-            return outcome or self._fed(index, result, call, work)
+            if isinstance(found, Exception):
+                raise found
+            return found or self._fed(index, result, call, work)
 
-        await work.perform(execute)
-
-    async def _executed(self, index: int, result: ToolResult, call: ToolCallPart, work: ToolWork) -> ToolOutcome | None:
-        """Execute a call: what came of it where that is not what was recorded, else None."""
-        with running(Within(self._tape.name, call.tool_name, self._called + index, self._usage)):
-            outcome = await work.execute(index)
-        annotation = work.returns(index)
+        spent, returned = Spent(self._account, self._depth), self.returned
         try:
-            live = result_json(call, outcome, annotation)
-        except PydanticSerializationError as error:
-            raise unwritable(self._conductor, f'what tool {call.tool_name!r} returned', error) from None
-        kept = self._tape.kept(Ended(started=(), finished=(), results={index: live}))
-        found = first_difference(_told(result), _told(kept.results[index]), call.tool_name)
+            await work.perform(execute)
+        finally:
+            due = [one.usage for one in ended.results.values()]
+            if any(self._how(call) == 'replay' for call in batch.calls):  # which call counted what is not always known
+                spend(self._account.usage, lacking(due, spent.since(self.returned - returned)))
+
+    async def _executed(
+        self, index: int, ended: Ended, call: ToolCallPart, work: ToolWork
+    ) -> ToolOutcome | Exception | None:
+        """Execute a call: what came of it where that is not what was recorded, else None.
+
+        A recording that ends in an error of the batch has no next request to find a difference at: it is told now.
+        """
+        with running(self._within(call, index)):
+            live = await executed(self._conductor, call, work, index)
+        recorded = ended.results.get(index)
+        if recorded is None:  # the recorded call was ended by an error of another one
+            return None
+        found = live.difference(recorded)
         if found is None:
             return None
-        if self._how(call) == 'live':
-            return _as_in_a_replay(outcome, live, annotation)
+        came, goes_on = live.came, not ended.failed and self._how(call) == 'live'
+        if goes_on and isinstance(came, Exception):
+            return came
+        if goes_on and not isinstance(came, Exception):
+            self.returned += live.result.kind == 'return'
+            return _as_in_a_replay(came, live.respelt, work.returns(index))
         difference = Difference(cause='tool result', field=found[0], recorded=found[1], live=found[2])
         raise parted(self._conductor, difference, 'CallToolsNode')
 
@@ -168,23 +190,30 @@ class TapedCalls:
         if result is None:
             raise self._lacks(call)
         if self._how(call) == 'replay':
-            for run in self._conductor.skipped(call.tool_name, self._called + index):
-                self._usage.incr(usage_of(run))
+            self._skip(index, call)
         if result.raised is not None:
             raise rebuilt(result.raised)
+        self.returned += result.kind == 'return'
         return work.check(index) or self._restored(call, result, work.returns(index))
+
+    def _skip(self, index: int, call: ToolCallPart) -> None:
+        """Count the runs inside of a call as played, and what they used."""
+        for run in self._conductor.skipped(call.tool_name, self._called + index):
+            count_in(self._account.usage, run)
+            count_in(self._account.told, run)
 
     def _feed(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
         failure: Raised | None = None
         for index in ended.finished:
-            for run in self._conductor.skipped(batch.calls[index].tool_name, self._called + index):
-                self._usage.incr(usage_of(run))
+            self._skip(index, batch.calls[index])
             result = ended.results.get(index)
             if result is None:
                 raise self._lacks(batch.calls[index])
+            spend(self._account.usage, result.usage)
             if result.raised is not None:
                 failure = result.raised
             else:
+                self.returned += result.kind == 'return'
                 checked = work.check(index)
                 work.arrived(index, checked or self._restored(batch.calls[index], result, work.returns(index)))
         if failure is not None:
@@ -215,22 +244,24 @@ class TapedCalls:
 class _Kept:
     """What came of the calls of a batch so far."""
 
+    spent: Spent
     started: list[int] = field(default_factory=list[int])
     finished: list[int] = field(default_factory=list[int])
     results: dict[int, ToolResult] = field(default_factory=dict[int, ToolResult])
+    returned: int = 0
 
     def end(self, index: int, result: ToolResult) -> None:
+        spent = self.spent.since(self.returned)
+        self.returned += result.kind == 'return'
         self.finished.append(index)
-        self.results[index] = result
+        self.results[index] = replace(result, usage=spent) if spent else result
 
-
-def _told(result: ToolResult) -> JsonObject:
-    return {
-        'kind': result.kind,
-        'content': result.content,
-        'metadata': result.metadata,
-        'user_content': result.user_content,
-    }
+    def close(self) -> None:
+        """Note what is left when all calls have ended, at the one that ended last."""
+        spent = self.spent.since(self.returned)
+        if spent and self.finished:
+            last = self.finished[-1]
+            self.results[last] = replace(self.results[last], usage=joined([self.results[last].usage, spent]))
 
 
 def _as_in_a_replay(outcome: ToolOutcome, result: ToolResult, annotation: Any) -> ToolOutcome:

@@ -19,6 +19,7 @@ from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.adapters.agentrun._faults import parted, unwritable
 from replay.adapters.agentrun._readings import source_of
 from replay.adapters.agentrun._spelling import put_back
+from replay.adapters.agentrun._spending import account_of
 from replay.adapters.agentrun._streaming import Notes, RecordedStreaming, ReplayedStreaming
 from replay.adapters.agentrun._wire import (
     Definitions,
@@ -79,8 +80,11 @@ class TapedRun:
         self._prompt = prompt_json(start.prompt)
         self._request: ModelRequest | None = None
         self._response: ModelResponse | None = None
-        self._calls = TapedCalls(conductor, start.usage)
-        self._counted_in = call.call if call is not None and call.usage is start.usage else None
+        around = call if call is not None and call.usage is start.usage else None
+        self._account = account_of(start.usage)
+        self._account.open += 1
+        self._calls = TapedCalls(conductor, self._account, 1 if around is None else around.depth + 1)
+        self._counted_in = None if around is None else around.call
 
     def node(self, node: object) -> None:
         """Tell the tape of a node; the run stops where it leaves its recording."""
@@ -165,6 +169,7 @@ class TapedRun:
             messages = messages_bytes(end.messages)
         except PydanticSerializationError as fault:
             self._unwritable('a message of the run', fault)
+            self._account.left(None, 0)
             self._conductor.ended(b'', end.new_from)
             return
         facts: JsonObject = {}
@@ -176,6 +181,7 @@ class TapedRun:
             facts['interrupted'] = interruption
         left = None if error is None else raised(error)
         self._tape.finish(Finish(messages=messages, new_from=end.new_from, raised=left, facts=facts))
+        self._account.left(self._tape.run, self._calls.returned)
         self._conductor.ended(messages, end.new_from)
 
     # -- private

@@ -25,10 +25,9 @@ from agentrun.messages import (
 )
 from agentrun.models._base import ModelRequestParameters
 from agentrun.tools import ToolDefinition
-from agentrun.usage import RunUsage
 from replay.adapters.agentrun._objects import canonical, restored, same, types_of
 from replay.canon import Json, JsonObject, dumps, own
-from replay.cassette import Definition, Run, ToolResult
+from replay.cassette import Definition, ToolResult
 from replay.errors import CassetteInconsistent, Where
 
 _USUAL_TOOL: Mapping[str, Json] = {
@@ -197,17 +196,6 @@ def _output(parameters: ModelRequestParameters) -> JsonObject | None:
     for tool in cast('dict[str, JsonObject]', found.get('tools') or {}).values():
         del tool['kind']
     return found or None
-
-
-def usage_of(run: Run) -> RunUsage:
-    """What a recorded run that counted into another one's usage added to it itself."""
-    unheard = [cast('JsonObject', node.facts['response']) for node in run.nodes if 'response' in node.facts]
-    responses = [message for message in (*run.new_messages, *unheard) if message['kind'] == 'response']
-    counted = cast('dict[str, int]', run.facts['counted_in'])
-    total = RunUsage(requests=len(responses), tool_calls=counted['tool_calls'])
-    for response in restored_messages(responses):
-        total.incr(cast('ModelResponse', response).usage)
-    return total
 
 
 # -- outcomes of tools

@@ -1,0 +1,157 @@
+"""What tools count into the usage of a run themselves (`ctx.usage.incr`), so that a replay counts the same.
+
+Runs inside of a tool tell what they used in their own recordings. All else by which the usage has changed when a call
+ends is noted at that call. It is found by subtraction, as tools may change each counter as they like.
+"""
+
+from collections.abc import Iterable
+from copy import copy
+from typing import cast
+from weakref import WeakValueDictionary
+
+from agentrun.messages import ModelResponse
+from agentrun.usage import RunUsage
+from replay.adapters.agentrun._wire import restored_messages
+from replay.canon import JsonObject
+from replay.cassette import Run
+
+__all__ = ('Account', 'Spent', 'account_of', 'count_in', 'joined', 'lacking', 'spend')
+
+
+class Account:
+    """What is known of one usage while runs count into it.
+
+    Args:
+        usage: What they count into; kept, so that its identity stays its own.
+    """
+
+    def __init__(self, usage: RunUsage) -> None:
+        self.usage = usage
+        self.open = 0
+        """How many runs count into it now."""
+        self.told = RunUsage()
+        """What runs that are over have counted into it."""
+
+    def left(self, run: Run | None, tool_calls: int) -> None:
+        """A run is over.
+
+        Args:
+            run: The run as it was written; None if it was not.
+            tool_calls: How many tools of its own it counted.
+        """
+        self.open -= 1
+        if run is not None:
+            count_in(self.told, run, tool_calls)
+
+
+_accounts: WeakValueDictionary[int, Account] = WeakValueDictionary()
+
+
+def account_of(usage: RunUsage) -> Account:
+    """The account of a usage: the same one for all runs that count into it at a time."""
+    found = _accounts.get(id(usage))
+    if found is None:
+        found = _accounts[id(usage)] = Account(usage)
+    return found
+
+
+class Spent:
+    """Tells what the calls of one batch have counted themselves.
+
+    Where runs that are none of the batch count into the same usage meanwhile, nobody can tell; then nothing is noted.
+
+    Args:
+        account: Of the usage of the run.
+        depth: How many runs count into it by running around the batch: its own run and those that called it.
+    """
+
+    def __init__(self, account: Account, depth: int) -> None:
+        self._account = account
+        self._depth = depth
+        self._alone = account.open == depth
+        self._noted = _own(account.usage)  # what is accounted for
+        self._told = _own(account.told)
+        self._returned = 0
+
+    def since(self, returned: int) -> JsonObject:
+        """What was counted since the last time, nested runs and returns of tools apart.
+
+        Args:
+            returned: How many calls of the batch have returned, and were counted, so far.
+
+        Returns:
+            Counters that have changed, and by how much. Empty while a run inside the batch is still going.
+        """
+        account = self._account
+        if not self._alone or account.open != self._depth:
+            return {}
+        spend(self._noted, _difference(account.told, self._told))
+        self._noted.tool_calls += returned - self._returned
+        found = _difference(account.usage, self._noted)
+        self._noted, self._told, self._returned = _own(account.usage), _own(account.told), returned
+        return found
+
+
+def count_in(usage: RunUsage, run: Run, tool_calls: int = 0) -> None:
+    """Count what a recorded run counted.
+
+    Args:
+        usage: What to count it into.
+        run: The run.
+        tool_calls: How many of its tools returned; one that counted into another run's usage tells it itself.
+    """
+    unheard = [cast('JsonObject', node.facts['response']) for node in run.nodes if 'response' in node.facts]
+    responses = [message for message in (*run.new_messages, *unheard) if message['kind'] == 'response']
+    counted = cast('dict[str, int]', run.facts.get('counted_in', {}))
+    usage.incr(RunUsage(requests=len(responses), tool_calls=counted.get('tool_calls', tool_calls)))
+    for response in restored_messages(responses):
+        usage.incr(cast('ModelResponse', response).usage)
+    for node in run.nodes:
+        for result in node.results.values():
+            spend(usage, result.usage)
+
+
+def spend(usage: RunUsage, spent: JsonObject) -> None:
+    """Count what a call counted, those counters included that `RunUsage.incr` leaves out, as in pydantic-ai 1.38."""
+    for name, count in spent.items():
+        if name == 'details':
+            for key, number in cast('dict[str, int]', count).items():
+                usage.details[key] = usage.details.get(key, 0) + number
+        elif name in vars(usage):
+            setattr(usage, name, getattr(usage, name) + cast('int', count))
+
+
+def joined(spent: Iterable[JsonObject]) -> JsonObject:
+    """Add up what was counted in several steps."""
+    total = RunUsage()
+    for one in spent:
+        spend(total, one)
+    return _difference(total, RunUsage())
+
+
+def lacking(due: Iterable[JsonObject], spent: JsonObject) -> JsonObject:
+    """What is left of all that is due when some of it was counted."""
+    was, total = RunUsage(), RunUsage()
+    spend(was, spent)
+    spend(total, joined(due))
+    return _difference(total, was)
+
+
+def _own(usage: RunUsage) -> RunUsage:
+    found = copy(usage)
+    found.details = dict(usage.details)
+    return found
+
+
+def _difference(now: RunUsage, before: RunUsage) -> JsonObject:
+    """By how much each counter has changed, those that have not apart."""
+    was, found = vars(before), cast('dict[str, int]', {})
+    for name, count in vars(now).items():
+        if name != 'details' and count != was[name]:
+            found[name] = count - was[name]
+    details = {
+        name: now.details.get(name, 0) - before.details.get(name, 0)
+        for name in dict.fromkeys([*now.details, *before.details])
+        if now.details.get(name, 0) != before.details.get(name, 0)
+    }
+    return cast('JsonObject', {**found, 'details': details} if details else found)
