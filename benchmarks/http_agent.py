@@ -15,6 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))  # runs from a checkout that is not installed
 
 from pydantic_ai import Agent, UsageLimits
+from pydantic_ai.models import Model
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -74,9 +75,8 @@ def provider(turns: int) -> Generator[str]:
         server.shutdown()
 
 
-def agent_asking(url: str) -> Agent[None, str]:
-    """An agent of pydantic_ai whose model is asked by the official SDK at `url`."""
-    model = OpenAIChatModel('gpt-5', provider=OpenAIProvider(base_url=url, api_key='none'))
+def looking(model: Model) -> Agent[None, str]:
+    """An agent of pydantic_ai with the tool that the provider calls."""
     agent = Agent(model, name='walker', instructions='Look at every place.')
 
     @agent.tool_plain
@@ -85,3 +85,8 @@ def agent_asking(url: str) -> Agent[None, str]:
         return f'{place}: {TEXT}'
 
     return agent
+
+
+def agent_asking(url: str) -> Agent[None, str]:
+    """Such an agent whose model is asked by the official SDK at `url`."""
+    return looking(OpenAIChatModel('gpt-5', provider=OpenAIProvider(base_url=url, api_key='none')))

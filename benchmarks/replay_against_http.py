@@ -4,9 +4,9 @@
 
 All sides run in this process, turn and turn about, and the medians are compared: only the ratios mean something. The
 floor is the least that anyone could do: read the messages as JSON, validate them, one hop of the event loop per node.
-Sides: the floor; `agentrun`, a run of its own replayed; `vcrpy`, the run of a pydantic_ai agent with its ordinary
-matching; with `--bodies`, too, with the bodies of requests compared, as the others always do. Memory is the peak of
-what Python allocates during one replay. Needs pydantic_ai with openai, and vcrpy.
+Sides: the floor; `agentrun`, a run of its own replayed; `pydantic_ai`, the run of the agent replayed that vcrpy
+replays; `vcrpy`, with its ordinary matching; with `--bodies`, too, with the bodies of requests compared, as the others
+always do. Memory is the peak of what Python allocates during one replay. Needs pydantic_ai with openai, and vcrpy.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import vcr  # pyright: ignore[reportMissingTypeStubs]
 from http_agent import LIMITS, agent_asking, provider
 
 from benchmarks.replay_speed import Run, Sides, seconds
+from replay import use_cassette
 
 BUDGETS = {10: 60, 100: 500, 300: 1000}
 """How many times faster than vcrpy a replay has to be, by N."""
@@ -38,6 +39,8 @@ class HttpSides(Sides):
             self.http_agent = agent_asking(url)
             with self.http('all'):
                 await self.ask()
+            async with use_cassette('http', dir=self.folder, record='all'):
+                await self.ask()
 
     def http(self, mode: str, **options: Any) -> Any:
         untyped: Any = vcr
@@ -48,6 +51,10 @@ class HttpSides(Sides):
 
     async def agentrun(self) -> None:
         await self.replay()
+
+    async def pydantic_ai(self) -> None:
+        async with use_cassette('http', dir=self.folder):
+            await self.ask()
 
     async def vcrpy(self) -> None:
         with self.http('none'):
@@ -69,7 +76,7 @@ async def peak(run: Run) -> int:
 
 async def compare(sides: HttpSides, rounds: int, *, bodies: bool) -> None:
     await sides.prepare()
-    runs: list[Run] = [sides.floor, sides.agentrun, sides.vcrpy]
+    runs: list[Run] = [sides.floor, sides.agentrun, sides.pydantic_ai, sides.vcrpy]
     runs += [sides.vcrpy_bodies] if bodies else []
     measured: dict[str, list[float]] = {run.__name__: [] for run in runs}
     memory = {run.__name__: await peak(run) for run in runs}
@@ -78,7 +85,7 @@ async def compare(sides: HttpSides, rounds: int, *, bodies: bool) -> None:
             times = 1 if run.__name__.startswith('vcrpy') else max(1, 300 // sides.turns)
             measured[run.__name__].append(await seconds(run, times))
     found = {name: statistics.median(values) for name, values in measured.items()}
-    files = {'floor': 'messages.json', 'agentrun': 'walk.json'}
+    files = {'floor': 'messages.json', 'agentrun': 'walk.json', 'pydantic_ai': 'http.json'}
     print(f'N={sides.turns}, budget: {BUDGETS.get(sides.turns, "-")}x as fast as vcrpy, at most 4x the floor')
     for name, value in found.items():
         size = (sides.folder / files.get(name, 'http.yaml')).stat().st_size
