@@ -115,6 +115,10 @@ class Divergence:
         return f'{self.node} {self.kind}'
 
 
+LIVE_TOOLS = 'to execute the tools, if something depends on more than what they return'
+"""Why somebody whose run differs would have its tools executed."""
+
+
 class Diverged(ReplayError):  # noqa: N818  # named like the other errors of this package
     """A run did something else than its recording.
 
@@ -122,17 +126,28 @@ class Diverged(ReplayError):  # noqa: N818  # named like the other errors of thi
         divergence: What differs, and where.
         cassette: Path of the cassette.
         next: Commands or steps that help.
+        unexecuted: Names of tools that were called before and not executed: what they do may be what is missing.
     """
 
-    def __init__(self, divergence: Divergence, *, cassette: str | None = None, next: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        divergence: Divergence,
+        *,
+        cassette: str | None = None,
+        next: tuple[str, ...] = (),
+        unexecuted: tuple[str, ...] = (),
+    ) -> None:
+        details = (('not run', f'{", ".join(unexecuted)} (results are those recorded)'),) if unexecuted else ()
         super().__init__(
             divergence.headline,
             expected=shown(divergence.recorded),
             got=shown(divergence.live),
             where=Where(cassette=cassette, run=divergence.run, node=divergence.place, field=divergence.field),
+            details=details,
             next=next,
         )
         self.divergence = divergence
+        self.unexecuted = unexecuted
 
 
 def shown(value: Json) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from .cassette import Node
 from .errors import CassetteDamaged, CassetteInconsistent, CassetteTooNew, ReplayError
-from .match import NO_ANSWER, Diverged
+from .match import LIVE_TOOLS, NO_ANSWER, Diverged
 from .printable import printable, printable_lines, shortened
 
 State: TypeAlias = Literal['differ', 'unplayed', 'expired', 'missing', 'damaged', 'recorded', 'played', 'failed']
@@ -48,6 +48,7 @@ class Problem:
         next: Commands or steps that help, in order of likelihood.
         cause: What two problems have in common if one change explains both.
         rebinds: Whether the recorded answers can be kept for what is asked now.
+        live_tools: Whether tools that were not executed came before, so that executing them may help.
     """
 
     headline: str
@@ -59,6 +60,8 @@ class Problem:
     block: tuple[str, ...] = ()
     """Lines that stand as they are."""
     rebinds: bool = False
+    live_tools: bool = False
+    """Whether executing tools may help."""
 
     @classmethod
     def of(cls, error: ReplayError) -> 'Problem':
@@ -91,6 +94,7 @@ class Problem:
             ),
             block=error.block,
             rebinds=isinstance(error, Diverged) and error.divergence.cause not in NO_ANSWER,
+            live_tools=isinstance(error, Diverged) and bool(error.unexecuted),
         )
 
 
@@ -289,12 +293,13 @@ def _steps(problem: Problem, notes: Sequence[Note], *, sole: bool, number: int |
     runs, tokens = sum(note.runs for note in once), sum(note.tokens for note in once)
     cost = f'ask the model again ({_count(runs, "run")}, about {_thousands(tokens)} tokens as recorded)'
     chosen = tests if number is None else f'--cause {number}'
+    live = [f'pytest {tests} --replay-tools=live     {LIVE_TOOLS}'] if problem.live_tools else []
     if chosen.startswith('--last'):
-        return [f'pytest {chosen} --replay-record=rewrite     {cost}']
+        return [f'pytest {chosen} --replay-record=rewrite     {cost}', *live]
     steps = [f'replay record {chosen}     {cost}, then replay review']
     if problem.rebinds:
         steps.append(f'replay rebind {chosen}     keep the recorded answers, marked "rebound" until the next recording')
-    return steps
+    return [*steps, *live]
 
 
 def _thousands(tokens: int) -> str:

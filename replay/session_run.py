@@ -23,6 +23,10 @@ from .verdicts import Texts
 __all__ = ('Ledger', 'SessionRun')
 
 
+_TELL_ALL = ('tool schema', 'output', 'user prompt')
+"""Causes that no tool has a part in: what is written in the code, or given to a run."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Ledger:
     """What a session and its runs share."""
@@ -96,6 +100,7 @@ class SessionRun(RunConductor):
         self._ledger = ledger
         self._tape = tape
         self._divergence: ReplayError | None = None
+        self._unexecuted: dict[str, None] = {}  # names of tools
 
     @property
     def tape(self) -> Tape:
@@ -114,7 +119,8 @@ class SessionRun(RunConductor):
     def diverged(self, divergence: Divergence) -> ReplayError:
         """Make the error to raise in the run; the first one stays."""
         if self._divergence is None:
-            self._divergence = self._ledger.texts.diverged(divergence)
+            unexecuted = () if divergence.cause in _TELL_ALL else tuple(self._unexecuted)
+            self._divergence = self._ledger.texts.diverged(divergence, unexecuted=unexecuted)
             self._ledger.problems.append(self._divergence)
         return self._divergence
 
@@ -130,7 +136,9 @@ class SessionRun(RunConductor):
     def skipped(self, tool: str, call: int) -> Sequence[Run]:
         """Note that a call is replayed, and give the recorded runs that it started."""
         ledger = self._ledger
-        ledger.places.cover((self._tape.name, ledger.redactor.text(tool)), call)
+        name = ledger.redactor.text(tool)
+        self._unexecuted[name] = None
+        ledger.places.cover((self._tape.name, name), call)
         return list(counted_runs(ledger.recorded, self._tape.name, call))
 
     def ended(self, messages: bytes, new_from: int) -> None:

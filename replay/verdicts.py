@@ -11,7 +11,7 @@ from typing import Any
 from .canon import Json, dumps
 from .cassette import Run
 from .errors import CassetteNotFound, ReplayError, Where
-from .match import Diverged, Divergence
+from .match import LIVE_TOOLS, Diverged, Divergence
 from .printable import shortened
 from .tape import Tape
 from .unplayed import beside, in_columns
@@ -145,12 +145,18 @@ class Texts:
             next=(self._command('rewrite', 'to record all runs anew'),),
         )
 
-    def diverged(self, divergence: Divergence) -> ReplayError:
-        """A run did something else than its recording."""
-        anew = self._command('rewrite', 'to ask the model again')
-        if self.mode == 'rebind':
-            return NotRebound(divergence, cassette=self.path.as_posix(), next=(anew,))
-        return Diverged(divergence, cassette=self.path.as_posix(), next=(anew,))
+    def diverged(self, divergence: Divergence, *, unexecuted: tuple[str, ...] = ()) -> ReplayError:
+        """A run did something else than its recording.
+
+        Args:
+            divergence: What differs, and where.
+            unexecuted: Names of tools that the run had called before, and that were not executed.
+        """
+        steps = (self._command('rewrite', 'to ask the model again'),)
+        if unexecuted:
+            steps += (self._live_tools(),)
+        kind = NotRebound if self.mode == 'rebind' else Diverged
+        return kind(divergence, cassette=self.path.as_posix(), next=steps, unexecuted=unexecuted)
 
     def expired(self, made: str, *, days: int, most: int) -> ReplayError:
         """The recording that was played is too old."""
@@ -218,6 +224,14 @@ class Texts:
 
     def _where(self, run: str | None = None) -> Where:
         return Where(cassette=self.path.as_posix(), run=run)
+
+    def _live_tools(self) -> str:
+        command = (
+            f'pytest {quote(self.test)} --replay-tools=live'
+            if self.test
+            else f"use_cassette({self.name!r}, tools='live')"
+        )
+        return f'{command}     {LIVE_TOOLS}'
 
     def _command(self, mode: str, why: str) -> str:
         if self.test is not None:

@@ -243,3 +243,45 @@ async def test_runs_inside_of_a_live_tool_play_from_their_recordings(tools: str,
     assert asked == ['tool', 'tool']
     assert one.all_messages_json() == two.all_messages_json()
     assert one.usage() == two.usage()
+
+
+def remembering(*, strict: bool = False) -> Agent[list[str], str]:
+    """An agent whose tool does more than return: instructions depend on it."""
+    agent = Agent(FunctionModel(closing), deps_type=list[str], name='agent')
+
+    @agent.tool
+    def ticket(ctx: RunContext[list[str]]) -> dict[str, str]:
+        ctx.deps.append('a ticket')
+        return {'id': '7'}
+
+    @agent.tool
+    def close(ctx: RunContext[list[str]], id: str) -> str:
+        return 'closed'
+
+    @agent.instructions
+    def known(ctx: RunContext[list[str]]) -> str:
+        return f'Known: {", ".join(ctx.deps)}{" Be strict." if strict else ""}'
+
+    return agent
+
+
+async def test_a_mismatch_behind_tools_that_were_not_executed_names_them(tmp_path: Path):
+    with use_cassette('a', dir=tmp_path, record='once'):
+        await remembering().run('Hi', deps=[])
+    with pytest.raises(Diverged) as caught, use_cassette('a', dir=tmp_path):
+        await remembering().run('Hi', deps=[])
+    assert caught.value.unexecuted == ('ticket',)
+    text = str(caught.value)
+    assert 'not run   ticket (results are those recorded)' in text
+    assert "use_cassette('a', tools='live')" in text
+    with use_cassette('a', dir=tmp_path, tools='live'):
+        await remembering().run('Hi', deps=[])
+
+
+async def test_a_mismatch_before_any_tool_speaks_of_none(tmp_path: Path):
+    with use_cassette('a', dir=tmp_path, record='once'):
+        await remembering().run('Hi', deps=[])
+    with pytest.raises(Diverged) as caught, use_cassette('a', dir=tmp_path):
+        await remembering(strict=True).run('Hi', deps=[])
+    assert caught.value.unexecuted == ()
+    assert 'live' not in str(caught.value)

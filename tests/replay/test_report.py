@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from replay.errors import ReplayError, Where
+from replay.match import Difference, Diverged, locate
 from replay.report import Note, Problem, State, cause_lines, causes, section_title, short_line, summary_line
 
 CHANGED = ReplayError(
@@ -188,3 +189,12 @@ def test_an_error_that_says_nothing_more_still_has_its_place():
 def test_a_cassette_that_the_error_names_already_is_not_named_again():
     error = ReplayError('no cassette', expected='cassettes/a.json', where=Where(cassette='cassettes/a.json'))
     assert cause_lines(1, [note('t::a', error=error)])[1:] == ['     expected  cassettes/a.json', '   where  t::a']
+
+
+def test_tools_that_were_not_executed_are_named_and_can_be():
+    difference = Difference(cause='history', field='messages[1]', recorded='a', live='b')
+    divergence = locate(difference, run='agent', agent='agent', node=3, kind='ModelRequestNode')
+    error = Diverged(divergence, unexecuted=('look', 'book'))
+    lines = cause_lines(1, [note(error=error)])
+    assert '     not run   look, book (results are those recorded)' in lines
+    assert lines[-1].strip().startswith(f"pytest '{TESTS[0]}' --replay-tools=live     to execute")
