@@ -37,6 +37,9 @@ MARKER = 'agent_run_replay'
 _TAKES = ('record', 'tools', 'match', 'cassette', 'unplayed', 'max_age')
 """What marker and configuration fixture take."""
 
+_INTERRUPTIONS = (KeyboardInterrupt, SystemExit, pytest.exit.Exception)
+"""What ends the whole of pytest: the test was not judged, and its next recording goes on where this one was."""
+
 _RECORDED = pytest.StashKey[set[str]]()
 """Names of the cassettes that were recorded since pytest started: a second test of such a cassette replays it."""
 
@@ -178,7 +181,7 @@ class OwnSession:
             self._claims.settle(self._name, recorded=self._name in self._done)
 
     def _judge(self, error: BaseException | None) -> None:
-        problems = self.session.close(ok=error is None)
+        problems = self.session.close(ok=error is None, interrupted=isinstance(error, _INTERRUPTIONS))
         if isinstance(error, pytest.skip.Exception):
             return
         if isinstance(error, ReplayError) and not self._item.config.getoption('fulltrace'):

@@ -143,7 +143,7 @@ class Session(Conductor):
         with self._lock:
             judge(self._ledger, self._runs, ok=ok)
             runs = to_write(self._ledger, self._runs, self.mode)
-            if runs is not None:
+            if runs is not None and not interrupted:  # its journal has what was paid for
                 self._write(runs, ok=ok and not self.problems)
             self._journal.close(keep=keeps_journal(self.problems, interrupted=interrupted))
         return self.problems

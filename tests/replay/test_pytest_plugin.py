@@ -593,6 +593,20 @@ def test_the_recording_of_a_failed_test_waits_beside_the_cassette_until_it_is_pl
     assert project.log == []
 
 
+def test_a_recording_ended_by_the_keyboard_goes_on_without_asking_for_what_is_paid(project: Project):
+    project.tests(SYNC)
+    project.pytester.makepyfile(app=APP.replace("return f'sunny in {city}'", 'raise KeyboardInterrupt'))
+    project.pytester.runpytest_inprocess(*PLUGINS, *STRICT, '--replay-record=once', no_reraise_ctrlc=True)
+    assert project.log == ['model', 'tool']
+    assert list(project.cassettes) == ['test_trip/test_weather.json.journal']
+    project.pytester.makepyfile(app=APP)
+    result = project.run('--replay-record=once')
+    result.assert_outcomes(passed=1)
+    assert project.log.count('model') == 1
+    assert 'resumed: 1 request' in summary(result)
+    assert list(project.cassettes) == ['test_trip/test_weather.json']
+
+
 def test_a_skipped_test_is_not_judged(project: Project):
     project.tests(SYNC.replace('    assert', "    import pytest\n    pytest.skip('not now')\n    assert"))
     project.run('--replay-record=once').assert_outcomes(skipped=1)
