@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from .canon import Json, JsonObject, dumps
-from .shapes import PYDANTIC_AI_1_38
+from .shapes import PYDANTIC_AI_1_38, TABLES
 from .streams import ENDINGS, STATE, TEXT_FIELDS, Stream, assembled, has_ending
 
 __all__ = ('pack_stream', 'unpack_stream')
@@ -67,7 +67,7 @@ class _Packer:
         self._response = response
         self._line: list[Json] = []
         self._state = _usual_state(response)
-        self._course = _Course()
+        self._course = _Course(response)
         self._open: JsonObject | None = None  # the entry that more cuts of its part may be added to
 
     def packed(self) -> list[Json]:
@@ -153,7 +153,7 @@ class _Packer:
         later = (entry for entry in self._stream[place:] if entry.get('event_kind') == 'part_start')
         following = next(later, None)
         kind = None if following is None else cast('JsonObject', following['part'])['part_kind']
-        return _end_event(index, self._parts[index], kind)
+        return self._course.end_event(index, self._parts[index], kind)
 
     def _named(self, name: str, event: JsonObject, usual: JsonObject | None) -> None:
         self._put(name if usual == event else event)
@@ -191,7 +191,7 @@ class _Unpacker:
         self._parts = parts
         self._response = response
         self._state = _usual_state(response)
-        self._course = _Course()
+        self._course = _Course(response)
         self._stream: list[JsonObject] = []
         self._ended: JsonObject | None = None  # the end that has yet to be told what kind of part comes after it
 
@@ -263,7 +263,7 @@ class _Unpacker:
     def _end(self) -> JsonObject:
         if self._course.last is None:
             raise ValueError('a part ends before one has begun')
-        self._ended = _end_event(self._course.last, self._parts[self._course.last], None)
+        self._ended = self._course.end_event(self._course.last, self._parts[self._course.last], None)
         return self._ended
 
     def _final(self) -> JsonObject:
@@ -288,9 +288,14 @@ class _Unpacker:
 
 
 class _Course:
-    """How far a stream has come: which parts have begun, and how much of each is there."""
+    """How far a stream has come: which parts have begun, and how much of each is there.
 
-    def __init__(self) -> None:
+    Args:
+        response: The response that comes of it, if one does.
+    """
+
+    def __init__(self, response: JsonObject | None) -> None:
+        self._response = response
         self.at: dict[int, int] = {}
         """Characters of each part that has begun, by index."""
         self.last: int | None = None
@@ -305,7 +310,13 @@ class _Course:
     def start_event(self, index: int, part: JsonObject) -> JsonObject:
         """The event of a start that comes now."""
         kind = None if self._part is None else self._part['part_kind']
-        return {'index': index, 'part': part, 'previous_part_kind': kind, 'event_kind': 'part_start'}
+        system = _system(part, self._response)
+        return {'index': index, 'part': part, 'previous_part_kind': kind, **system, 'event_kind': 'part_start'}
+
+    def end_event(self, index: int, part: JsonObject, following: Json) -> JsonObject:
+        """The event of the end of a part."""
+        system = _system(part, self._response)
+        return {'index': index, 'part': part, 'next_part_kind': following, **system, 'event_kind': 'part_end'}
 
     def final(self) -> JsonObject | None:
         """The event that says that the result has begun, after the part that began last."""
@@ -318,14 +329,17 @@ class _Course:
 
 # -- helpers
 
+_NOTHING_USED: JsonObject = {key: value for table in TABLES.values() for key, value in table.usage.usual.items()}
 _CUT_KEYS = frozenset({'part', 'from', 'start', 'cuts', 'as'})
 
 
 def _usual_state(response: JsonObject | None) -> JsonObject:
     """The state of a response when it opens, unless it is told."""
     named = response or {}
-    usage: JsonObject = {key: PYDANTIC_AI_1_38.usage.usual[key] for key in PYDANTIC_AI_1_38.usage.keys}
-    return {key: usage if key == 'usage' else named.get(key) if key in _NAMED else None for key in STATE}
+    counted = cast('JsonObject', named.get('usage') or PYDANTIC_AI_1_38.usage.usual)
+    usage: JsonObject = {key: _NOTHING_USED.get(key, 0) for key in counted}
+    known = STATE if response is None else [key for key in STATE if key in response]
+    return {key: usage if key == 'usage' else named.get(key) if key in _NAMED else None for key in known}
 
 
 def _is_state(entry: JsonObject) -> bool:
@@ -374,13 +388,13 @@ def _delta(part: JsonObject, token: str, at: int) -> tuple[JsonObject, int]:
     piece = None if count == '-' else text[at : at + length]
     kind = cast('str', part['part_kind'])
     if kind == 'text':
-        delta: JsonObject = {'content_delta': piece, 'provider_details': None, 'part_delta_kind': 'text'}
+        delta: JsonObject = {'content_delta': piece, **_provided(part), 'part_delta_kind': 'text'}
     elif kind == 'thinking':
         delta = {
             'content_delta': piece,
             'signature_delta': part['signature'] if signed else None,
+            **_provided(part),
             'provider_name': part['provider_name'] if signed else None,
-            'provider_details': None,
             'part_delta_kind': 'thinking',
         }
     else:
@@ -388,10 +402,21 @@ def _delta(part: JsonObject, token: str, at: int) -> tuple[JsonObject, int]:
             'tool_name_delta': None,
             'args_delta': piece,
             'tool_call_id': part['tool_call_id'],
-            'provider_details': None,
+            **_provided(part),
             'part_delta_kind': 'tool_call',
         }
     return delta, length
+
+
+_PROVIDED = {
+    'provider_name': 'provider_name', 'provider_details': 'provider_details', 'citations': 'citations_delta',
+}  # fmt: skip
+
+
+def _provided(part: JsonObject) -> JsonObject:
+    """What a delta says of its provider, usually nothing; not every version has both fields."""
+    unnamed = 'tool_name' in part and 'tool_kind' not in part  # before 1.107, built-in calls alone name a provider
+    return {name: None for key, name in _PROVIDED.items() if key in part and not (unnamed and key == 'provider_name')}
 
 
 def _cut(part: JsonObject, delta: JsonObject, at: int) -> tuple[str, JsonObject, int]:
@@ -414,8 +439,13 @@ def _event_of_delta(index: int, delta: JsonObject) -> JsonObject:
     return {'index': index, 'delta': delta, 'event_kind': 'part_delta'}
 
 
-def _end_event(index: int, part: JsonObject, following: Json) -> JsonObject:
-    return {'index': index, 'part': part, 'next_part_kind': following, 'event_kind': 'part_end'}
+def _system(part: JsonObject, response: JsonObject | None) -> JsonObject:
+    """What an event of a part says of the provider's system, in versions where it does."""
+    if response is None or 'canonical_system' not in response:
+        return {}
+    provider = part.get('provider_name')
+    same = provider is not None and provider == response.get('provider_name')
+    return {'canonical_system': response['canonical_system'] if same else None}
 
 
 def _differing(value: JsonObject, usual: JsonObject) -> JsonObject:

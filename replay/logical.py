@@ -28,7 +28,7 @@ def identifier(run: str, kind: str, counter: int) -> UUID:
 
     Args:
         run: Name of the run in the cassette.
-        kind: `run` or `call`.
+        kind: `run`, `call` or `conversation`.
         counter: Number of this id among those of its kind in the run, from 1.
     """
     return uuid5(NAMESPACE_OID, f'{run}/{kind}/{counter}')
@@ -37,6 +37,11 @@ def identifier(run: str, kind: str, counter: int) -> UUID:
 def run_id(run: str) -> str:
     """The run's own id, as its messages carry it."""
     return str(identifier(run, 'run', 1))
+
+
+def conversation_id(run: str) -> str:
+    """The id of the conversation that begins with a run."""
+    return str(identifier(run, 'conversation', 1))
 
 
 def call_id(run: str, counter: int) -> str:

@@ -10,7 +10,7 @@ from ._definitions import FIELDS, read_book, read_definition, read_instructions
 from ._faults import Place
 from ._minted import read_minted
 from ._read_messages import MessageReader
-from ._state import MODEL_KEYS, Course
+from ._state import MODEL_KEYS, SELDOM, Course, conversation_of
 from ._streams import read_streams
 from ._text import unpack_long
 from ._write import agent_of
@@ -19,12 +19,12 @@ CASSETTE_KEYS = frozenset({'format', 'test', 'wire', 'recorded', 'agents', 'runs
 RUN_KEYS = frozenset(
     {
         'run', 'agent', 'definition', 'definitions', 'marks', 'model', 'facts', 'history', 'nodes', 'minted',
-        'provider', 'streams', 'times', 'run_id',
+        'provider', 'streams', 'times', 'run_id', 'conversation_id',
     }
 )  # fmt: skip
 NODE_KEYS = frozenset({'node', 'facts', 'types', 'raised', 'then'})
-REQUEST_FIELDS = frozenset({'parts', 'timestamp', 'run_id', 'metadata', 'instructions', 'instructions|'})
-RESPONSE_FIELDS = frozenset({'parts', *MODEL_KEYS, 'finish_reason', 'run_id', 'metadata'})
+REQUEST_FIELDS = frozenset({'parts', 'timestamp', 'run_id', 'metadata', 'instructions', 'instructions|', *SELDOM})
+RESPONSE_FIELDS = frozenset({'parts', *MODEL_KEYS, 'finish_reason', 'run_id', 'metadata', *SELDOM})
 REQUEST_NODE = frozenset(
     {'message', 'from_history', 'definition', *FIELDS, 'sent_instructions', 'sent_instructions|', 'counted', 'attempts'}
 )
@@ -107,6 +107,7 @@ class _RunReader:
         self.course = Course(
             name=self.name,
             run_id=place.text(packed.get('run_id', logical.run_id(self.name)), 'run_id'),
+            conversation_id='',
             model=place.object(packed.get('model', {}), 'model', frozenset(MODEL_KEYS)),
             imported=bool(self.facts.get('imported')),
         )
@@ -119,6 +120,8 @@ class _RunReader:
         """Restore the run."""
         place = self.place
         self.history = self._history()
+        conversation = self.packed.get('conversation_id', conversation_of(self.name, self.history))
+        self.course.conversation_id = place.text(conversation, 'conversation_id')
         if self.history and self.history[-1].get('kind') == 'response':
             self.course.response_seen(self.history[-1])
         nodes: list[Node] = []

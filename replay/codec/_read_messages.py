@@ -10,6 +10,7 @@ from ._state import (
     CHURN,
     MESSAGE_CHURN,
     MODEL_KEYS,
+    SELDOM,
     BuiltinPlaces,
     Course,
     is_placed,
@@ -20,6 +21,7 @@ from ._state import (
 
 LINE_KEYS = frozenset({*MESSAGE_CHURN, 'parts'})
 CHURN_KEYS = frozenset(CHURN)
+_SELDOM = ('metadata', *SELDOM)
 
 _NOTHING: JsonObject = {}
 
@@ -71,11 +73,11 @@ class MessageReader:
         shorts = self._shorts(packed)
         wide['parts'] = [self._request_part(short, index, before) for index, short in enumerate(shorts)]
         time = packed.get('timestamp', self._time) if course.imported else packed.get('timestamp', course.now())
-        wide['timestamp'] = self._place.optional_text(time, 'timestamp')
+        time = self._place.optional_text(time, 'timestamp')
+        if 'timestamp' in wide:
+            wide['timestamp'] = time
         wide['instructions'] = instructions
-        wide['run_id'] = packed.get('run_id', course.run_id)
-        if 'metadata' in packed:
-            wide['metadata'] = packed['metadata']
+        self._seldom(wide, packed)
         self._end_times()
         return wide
 
@@ -87,20 +89,31 @@ class MessageReader:
         line = self._next_line(self._provider, 'provider', 'responses')
         wide = self._templates.messages['response'].blank.copy()
         for key in MODEL_KEYS:
-            wide[key] = packed[key] if key in packed else course.model.get(key)
+            if key in wide:
+                wide[key] = packed[key] if key in packed else course.model.get(key)
         wide['timestamp'] = line.get('timestamp', self._time if course.imported else course.now())
         wide['parts'] = self._response_parts(packed, line, wide['provider_name'])
         wide['usage'] = self.parts.usage(line.get('usage'), 'provider.usage')
         wide['provider_details'] = line.get('provider_details')
         wide['provider_response_id'] = line.get('provider_response_id')
-        wide['run_id'] = packed.get('run_id', course.run_id)
-        if 'metadata' in packed:
-            wide['metadata'] = packed['metadata']
+        self._seldom(wide, packed)
         course.response_seen(wide)
         usual = usual_finish(course.calls, wide['provider_name'])
         wide['finish_reason'] = packed.get('finish_reason', usual)
         self._end_times()
         return wide
+
+    def _seldom(self, wide: JsonObject, packed: JsonObject) -> None:
+        """Take what a message seldom says: whose it is where that goes without saying, and keys of some versions."""
+        wide['run_id'] = packed.get('run_id', self._course.run_id)
+        if 'conversation_id' in wide:
+            wide['conversation_id'] = self._course.conversation_id
+        for key in _SELDOM:
+            if key not in packed:
+                continue
+            if key not in wide:
+                self._place.damaged(f'messages of this table have no {key!r}', cause='unknown-key', field=key)
+            wide[key] = packed[key]
 
     def _lines(self, packed: JsonObject, key: str) -> Iterator[Json] | None:
         """The lines of provider or times; None if there are none at all."""

@@ -1,5 +1,6 @@
 """What a run derives from its own course: times, ids and call places. Writer and reader step through it alike."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -16,8 +17,11 @@ CHURN = ('tool_call_id', 'id', 'signature', 'provider_name', 'provider_details',
 MESSAGE_CHURN = ('timestamp', 'usage', 'provider_response_id', 'provider_details')
 """The same for fields of a response."""
 
-MODEL_KEYS = ('model_name', 'provider_name', 'provider_url')
+MODEL_KEYS = ('model_name', 'provider_name', 'provider_url', 'model_id', 'canonical_system')
 """Fields of a response that equal the run's `model` as a rule."""
+
+SELDOM = ('state', 'conversation_id', 'workspace_ref', 'history_digest', 'failed_attempts')
+"""Fields of messages that some versions have and a person seldom sees: they are usual as a rule."""
 
 _LOOKAHEAD = 64
 """Generated ids that may be skipped: parts that were made and thrown away, or hold no place in a message."""
@@ -32,6 +36,7 @@ class Course:
     name: str
     run_id: str
     model: JsonObject
+    conversation_id: str
     imported: bool
     """Whether times are the run's own, so that none is derived."""
     begun: int = 0
@@ -73,6 +78,12 @@ class Course:
             if isinstance(part, dict) and part.get('part_kind') == 'tool-call'
         ]
         self.place = 0
+
+
+def conversation_of(run: str, history: Sequence[JsonObject]) -> str:
+    """The conversation that a run belongs to: that of its history, else one that begins with it."""
+    found = (message.get('conversation_id') for message in reversed(history))
+    return next((text for text in found if isinstance(text, str)), logical.conversation_id(run))
 
 
 def is_placed(part: JsonObject) -> bool:

@@ -19,6 +19,7 @@ from ._state import (
     RESULT_PARTS,
     BuiltinPlaces,
     Course,
+    conversation_of,
     is_placed,
     offset,
     usual_finish,
@@ -77,6 +78,7 @@ class _RunWriter:
         self.course = Course(
             name=run.name,
             run_id=_own_id(run, new),
+            conversation_id=_own_conversation(run, new),
             model=_model(new),
             imported=bool(run.facts.get('imported')),
         )
@@ -114,6 +116,8 @@ class _RunWriter:
         packed.update({key: value for key, value in ends.items() if value})
         if self.table and self.course.run_id != logical.run_id(run.name):
             packed['run_id'] = self.course.run_id
+        if self.table and self.course.conversation_id != conversation_of(run.name, run.history):
+            packed['conversation_id'] = self.course.conversation_id
         return packed
 
     def _base(self) -> Definition | None:
@@ -198,6 +202,7 @@ class _RunWriter:
         usual: JsonObject = {
             'timestamp': self._time(message, self.course.now()),
             'run_id': self.course.run_id,
+            'conversation_id': self.course.conversation_id,
             'instructions': instructions,
         }
         fields = strip(table.messages['request'], message, usual)
@@ -244,6 +249,7 @@ class _RunWriter:
             **{key: self.course.model.get(key) for key in MODEL_KEYS},
             'timestamp': time,
             'run_id': self.course.run_id,
+            'conversation_id': self.course.conversation_id,
             'finish_reason': usual_finish(self.course.calls, message.get('provider_name')),
         }
         fields = strip(table.messages['response'], message, usual)
@@ -458,6 +464,12 @@ def _own_id(run: Run, new: list[JsonObject]) -> str:
     """The run's id: that of its first message that has one."""
     found = (message.get('run_id') for message in new)
     return next((text for text in found if isinstance(text, str)), logical.run_id(run.name))
+
+
+def _own_conversation(run: Run, new: list[JsonObject]) -> str:
+    """The run's conversation: that of its first message that has one."""
+    found = (message.get('conversation_id') for message in new)
+    return next((text for text in found if isinstance(text, str)), conversation_of(run.name, run.history))
 
 
 def _model(new: list[JsonObject]) -> JsonObject:

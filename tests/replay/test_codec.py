@@ -12,6 +12,7 @@ from replay.cassette import Cassette, Definition, Node, Raised, Run, ToolResult
 from replay.codec import Limits, dumps, loads, seal_of
 from replay.errors import CassetteDamaged, CassetteInconsistent, CassetteTooNew, NotRestorable
 from replay.history import from_history, to_history
+from replay.shapes import FULL, TABLES
 from tests.helpers import CORPUS_ABSENT, corpus
 from tests.replay import messages as m
 
@@ -414,7 +415,7 @@ def test_parts_that_contradict_each_other_are_refused(old: str, new: str, headli
 def test_shapes_that_are_not_known_are_of_a_newer_version():
     with pytest.raises(CassetteTooNew, match='unknown table of message shapes') as caught:
         loads(changed(TURN, '"pydantic-ai 1.38"', '"pydantic-ai 3.0"'))
-    assert caught.value.expected == 'one of pydantic-ai 1.38, full'
+    assert caught.value.expected == f'one of {", ".join([*TABLES, FULL])}'
 
 
 def streamed(answer: JsonObject) -> Cassette:

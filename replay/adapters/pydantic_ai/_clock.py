@@ -55,7 +55,7 @@ class RunReadings:
 
     def conversation_id(self) -> str:
         """The id of the conversation that this run begins."""
-        return str(logical.identifier(self._name, 'conversation', 1))
+        return logical.conversation_id(self._name)
 
 
 _current: ContextVar[RunReadings | None] = ContextVar('replay_pydantic_ai_readings', default=None)

@@ -137,7 +137,8 @@ class _Block(AbstractAsyncContextManager[Any]):
             return await self._stack.enter_async_context(self._iter(self._agent, *self._args, **self._kwargs))
         self._stack.enter_context(reading(run.readings))
         self._stack.enter_context(_being(run))
-        with self._agent.override(model=taped(self._model(), run)):
+        run.serving = taped(self._model(), run)
+        with self._agent.override(model=run.serving):
             agent_run = await self._stack.enter_async_context(self._iter(self._agent, *self._args, **self._kwargs))
         run.begun(_watched(agent_run, run))
         return agent_run

@@ -1,9 +1,8 @@
 """Models as a recorded or replayed run asks them."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from copy import copy
-from functools import partial
 from typing import Any, cast
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -121,7 +120,3 @@ class TapedModel(WrapperModel):
             parameters=model_request_parameters,
             inside=self.model_name if self._inside else None,
         )
-
-
-def _opened(model: TapedModel, args: Any, kwargs: Any) -> AbstractAsyncContextManager[StreamedResponse]:
-    return model.wrapped.request_stream(*args, **kwargs)

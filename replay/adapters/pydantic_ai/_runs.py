@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar, cast
 from pydantic import TypeAdapter
 from pydantic_ai._agent_graph import CallToolsNode, ModelRequestNode, UserPromptNode
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
-from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.usage import RequestUsage, RunUsage
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
@@ -66,6 +66,8 @@ class TapedRun:
         """Whether the run starts as a replay, so that models and servers may be out of reach."""
         self.usage: RunUsage | None = None
         """What the run counts into, once it has begun."""
+        self.serving: Model | None = None
+        """The model that the library asks."""
         self.response: ModelResponse | None = None
         """The response whose calls run now."""
         self.returned = 0
@@ -125,7 +127,7 @@ class TapedRun:
         if isinstance(answer, Do):
             self.conductor.went_live()
             try:
-                response = await do()
+                response = self.named(await do())
                 written = message_json(response)
             except PydanticSerializationError as error:
                 raise self.unwritable('a response of the model', error) from None
@@ -188,6 +190,12 @@ class TapedRun:
         self.conductor.ended(written, new_from)
 
     # -- for what stands at the seams
+
+    def named(self, response: ModelResponse) -> ModelResponse:
+        """A response with the id of the model that serves the run, which 2.x would put into it right after."""
+        if self.serving is not None and getattr(response, 'model_id', '') is None:
+            cast('Any', response).model_id = cast('Any', self.serving).model_id
+        return response
 
     def parted(self, difference: Difference, kind: str) -> ReplayError:
         """Make the error for a run that leaves its recording where no tape is asked."""

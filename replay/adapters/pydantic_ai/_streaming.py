@@ -217,7 +217,7 @@ class _RecordedStream(_Told):
         if not self._open:
             return
         self._run.tape.chunk(self._token, {**self._changes(), 'over': True})
-        response = self._whole = self._inner.get()
+        response = self._whole = self._run.named(self._inner.get())
         try:
             written = message_json(response)
         except PydanticSerializationError as error:

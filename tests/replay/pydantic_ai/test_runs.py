@@ -59,3 +59,16 @@ async def test_a_run_is_replayed_byte_for_byte_and_object_for_object(tmp_path: P
         assert one.all_messages() == other.all_messages()
         assert replayed.node_kinds == recording.node_kinds
         assert replayed.usage == recording.usage
+
+
+@pytest.mark.parametrize('style', ['run', 'run_stream'])
+async def test_the_cassette_names_its_writer_and_is_as_short_as_that_of_the_reference_version(
+    tmp_path: Path, style: str
+):
+    with use_cassette('one', dir=tmp_path, record='once'):
+        await STYLES[style](made('both', Asked()), 'Weather in Paris?')
+    text = (tmp_path / 'one.json').read_text()
+    assert f'"by": "pydantic-ai {pydantic_ai.__version__}"' in text
+    assert '"wire": "pydantic-ai ' in text
+    assert '"timestamp"' not in text, 'messages stand there whole'
+    assert '"whole"' not in text, 'streams stand there whole'
