@@ -19,6 +19,7 @@ from replay.adapters.pydantic_ai._clock import logical_readings, reading
 from replay.adapters.pydantic_ai._compat import HookMissing, installed_version
 from replay.adapters.pydantic_ai._model import taped
 from replay.adapters.pydantic_ai._runs import TapedRun, current, run_of
+from replay.adapters.pydantic_ai._toolsets import approved_calls
 from replay.adapters.pydantic_ai._wire import deferred_json, message_json, prompt_json
 
 __all__ = ('hooked',)
@@ -138,8 +139,8 @@ class _Block(AbstractAsyncContextManager[Any]):
         self._stack.enter_context(reading(run.readings))
         self._stack.enter_context(_being(run))
         run.serving = taped(self._model(), run)
-        with self._agent.override(model=run.serving):
-            agent_run = await self._stack.enter_async_context(self._iter(self._agent, *self._args, **self._kwargs))
+        with run.tools.given(self._agent, self._kwargs) as kwargs, self._agent.override(model=run.serving):
+            agent_run = await self._stack.enter_async_context(self._iter(self._agent, *self._args, **kwargs))
         run.begun(_watched(agent_run, run))
         return agent_run
 
@@ -168,8 +169,14 @@ class _Block(AbstractAsyncContextManager[Any]):
         conductor = _conductors[-1].start(started)
         if conductor is None:
             return None
-        deferred = deferred_json(kwargs.get('deferred_tool_results'))
-        return TapedRun(conductor, prompt=started.prompt, deferred=deferred, call=call)
+        results = kwargs.get('deferred_tool_results')
+        return TapedRun(
+            conductor,
+            prompt=started.prompt,
+            deferred=deferred_json(results),
+            call=call,
+            approved=approved_calls(results),
+        )
 
 
 @contextmanager

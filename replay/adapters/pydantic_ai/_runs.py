@@ -1,6 +1,6 @@
 """One run of pydantic_ai: what its hooks see to the tape, the tape's answers back as what the library expects."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar, cast
@@ -17,7 +17,9 @@ from replay.adapters.agentrun._calls import Within
 from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.adapters.agentrun._faults import parted, unwritable
 from replay.adapters.agentrun._readings import source_of
+from replay.adapters.pydantic_ai._calls import TapedCalls
 from replay.adapters.pydantic_ai._clock import RunReadings
+from replay.adapters.pydantic_ai._toolsets import TapedTools
 from replay.adapters.pydantic_ai._wire import (
     Definitions,
     as_in_a_replay,
@@ -56,9 +58,18 @@ class TapedRun:
         prompt: Its user prompt as wire JSON.
         deferred: Results handed in for calls of its history, as JSON.
         call: The tool call that started it, if one did.
+        approved: Ids of calls of its history that may run now.
     """
 
-    def __init__(self, conductor: RunConductor, *, prompt: Json, deferred: Json, call: Within | None) -> None:
+    def __init__(
+        self,
+        conductor: RunConductor,
+        *,
+        prompt: Json,
+        deferred: Json,
+        call: Within | None,
+        approved: Collection[str] = (),
+    ) -> None:
         self.conductor = conductor
         self.tape = conductor.tape
         self.readings = RunReadings(conductor.tape.name, source_of(conductor.tape.run, conductor.tape.name))
@@ -70,8 +81,8 @@ class TapedRun:
         """The model that the library asks."""
         self.response: ModelResponse | None = None
         """The response whose calls run now."""
-        self.returned = 0
-        """How many tools ran to a result."""
+        self.tools = TapedTools(TapedCalls(conductor, approved=approved))
+        """Its tools, and what becomes of their calls."""
         self.result_messages: Callable[[], Sequence[ModelMessage]] | None = None
         """Messages of the streamed result, if there is one: they get the request that closes the run."""
         self._graph_run: Any = None
@@ -95,6 +106,8 @@ class TapedRun:
         """Take note of the object that runs the graph."""
         self._graph_run = graph_run
         self.usage = graph_run.state.usage
+        if self._call is not None and self._call.usage is cast('Any', self.usage):
+            self.tools.calls.depth = self._call.depth + 1
         _runs[id(graph_run.state)] = self
 
     def runs(self, node: object) -> None:
@@ -117,6 +130,7 @@ class TapedRun:
     def ended(self) -> None:
         """The run came to its end."""
         if not self.tape.kinds or self.tape.kinds[-1] != 'End':
+            self.tools.calls.close()
             self._go_on(self.tape.node('End'))
 
     # -- the model
@@ -173,6 +187,7 @@ class TapedRun:
 
     def finished(self, error: BaseException | None) -> None:
         """Tell the tape how the run was left."""
+        self.tools.calls.close(broken=error is not None)
         if self._graph_run is None:
             messages, new_from = list[ModelMessage](), 0
         else:
@@ -226,6 +241,7 @@ class TapedRun:
                 self.response = response
             case _:
                 pass
+        self.tools.calls.close()
         self._go_on(self.tape.node(kind, **facts))
         if isinstance(node, ModelRequestNode) and getattr(cast('Any', node), '_result', None) is None:
             self.readings.source.request_begun()
@@ -260,9 +276,9 @@ class TapedRun:
         return list(max(own, streamed, key=len)), run.deps.new_message_index
 
     def _facts(self, error: BaseException | None) -> JsonObject:
-        facts: JsonObject = {}
+        facts = self.tools.facts()
         if self._call is not None and self._call.usage is cast('Any', self.usage):
-            facts['counted_in'] = {'call': self._call.call, 'tool_calls': self.returned}
+            facts['counted_in'] = {'call': self._call.call, 'tool_calls': self.tools.calls.returned}
         if self._request is None and self._prompt is not None:  # no message tells what the run was asked
             facts['prompt'] = self._prompt
         if error is not None and not isinstance(error, Exception | GeneratorExit):

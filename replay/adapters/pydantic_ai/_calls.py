@@ -1,0 +1,315 @@
+"""Tool calls of one run: gathered into the batch of their response, then recorded as they run or answered.
+
+pydantic_ai calls tools one by one, in tasks of its own; a tape knows the calls of a response together. A batch begins
+with the first call that comes through and ends when the next node is about to run. Calls that never come through (their
+arguments did not hold) began and ended in between, and the message that follows tells what came of them.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias, cast
+
+from pydantic_ai.messages import ModelResponse, ToolCallPart
+from pydantic_core import PydanticSerializationError
+
+from replay.adapters._protocol import RunConductor
+from replay.adapters.agentrun._calls import Within, running, within
+from replay.adapters.agentrun._faults import parted, unwritable
+from replay.adapters.agentrun._objects import NotFitting, is_named, name_of
+from replay.adapters.pydantic_ai._exits import Exits
+from replay.adapters.pydantic_ai._outcomes import error_result, restored_value, return_result, stand_for, usage_of
+from replay.canon import JsonObject, dumps
+from replay.cassette import ToolResult
+from replay.effects import Calls, Do, Ended, Stop
+from replay.errors import NotSupported, ReplayError, Where
+from replay.match import ABSENT, Difference, first_difference
+from replay.redact import has_stand_in
+
+__all__ = ('TapedCalls', 'Work')
+
+_Event: TypeAlias = tuple[Literal['started', 'finished'], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One call that came through."""
+
+    call_id: str
+    messages: Sequence[object]
+    """The run's messages; the response that made the call is the last one that has it."""
+    usage: Any
+    """What the run counts into."""
+    annotation: Any
+    """What the function says that it returns; `Any` if that is unknown."""
+    do: Callable[[], Awaitable[Any]]
+    """Runs the tool."""
+
+
+class TapedCalls:
+    """The tool calls of one run.
+
+    Args:
+        conductor: What the run is recorded into or replayed from.
+        approved: Ids of calls of the run's history that may run now.
+    """
+
+    def __init__(self, conductor: RunConductor, *, approved: Collection[str] = ()) -> None:
+        self.returned = 0
+        """How many tools ran to a result."""
+        self.depth = 1
+        """How many runs around the calls count into the same usage, the run included."""
+        self.kinds: dict[str, str] = {}
+        """Kinds of the tools that the run has, by name; none of them makes an output."""
+        self._conductor = conductor
+        self._tape = conductor.tape
+        self._approved = approved
+        self._called = 0  # calls of the batches before this one
+        self._batch: _Batch | None = None
+
+    @property
+    def run(self) -> str:
+        """Name of the run."""
+        return self._tape.name
+
+    @property
+    def replaying(self) -> bool:
+        """Whether calls are answered from the recording."""
+        return self._tape.replaying
+
+    @property
+    def recorded(self) -> Mapping[str, Any]:
+        """Facts of the recording; none without one."""
+        return {} if self._tape.recorded is None else self._tape.recorded.facts
+
+    def failed(self, error: ReplayError) -> ReplayError:
+        """Take note of an error of recording or replay itself, and return it to be raised."""
+        return self._conductor.failed(error)
+
+    async def call(self, work: Work) -> Any:
+        """Answer a call from the recording, or run the tool and keep what comes of it.
+
+        Raises:
+            ReplayError: If the run leaves its recording here, or its session is closed.
+            Exception: What the tool raised, live or recorded.
+        """
+        self._conductor.check_open()
+        inner = within.get()
+        found = None if inner is not None and inner.run == self._tape.name else self._found(work)
+        if found is None:  # a tool calls another one: what comes of that is the affair of the first
+            return await work.do()
+        batch, index = found
+        batch.exits.enter(index)
+        try:
+            if batch.ended is None:
+                return await self._recorded(batch, index, work)
+            return await self._replayed(batch, index, work, batch.ended)
+        finally:
+            batch.exits.left(index)
+
+    def close(self, *, broken: bool = False) -> None:
+        """The calls of the response are over.
+
+        Args:
+            broken: Whether an error or a cancellation ends the run, so that calls may not have begun.
+        """
+        batch, self._batch = self._batch, None
+        if batch is None:
+            return
+        batch.exits.close()
+        self._called += len(batch.calls)
+        if batch.token is not None:
+            self._tape.end(batch.token, batch.outcome(broken=broken))
+
+    # -- private
+
+    def _found(self, work: Work) -> tuple['_Batch', int] | None:
+        """The batch and the place in it of a call; None if no response made the call."""
+        response = next((one for one in reversed(work.messages) if _makes(one, work.call_id)), None)
+        if not isinstance(response, ModelResponse):
+            return None
+        if self._batch is None or self._batch.response is not response:
+            self.close()
+            self._batch = self._begun(response)
+        place = self._batch.place(work.call_id)
+        if place is None:
+            raise self.failed(
+                NotSupported(
+                    'a call that was put off has been taken up again within its node',
+                    expected='approvals and results that are handed to the next run, as `deferred_tool_results`',
+                    got=f'call {work.call_id!r}',
+                    where=Where(run=self.run),
+                )
+            )
+        return self._batch, place
+
+    def _begun(self, response: ModelResponse) -> '_Batch':
+        made = [part for part in response.parts if isinstance(part, ToolCallPart)]
+        handed_in = any(call.tool_call_id in self._approved for call in made)
+        calls = [call for call in made if (call.tool_call_id in self._approved if handed_in else self._runs(call))]
+        named = [_named(call) for call in calls]
+        answer = self._tape.begin(Calls(response={'parts': [_named(call) for call in made]}, calls=named))
+        if isinstance(answer, Stop):
+            raise self._conductor.diverged(answer.divergence)
+        if isinstance(answer, Do):
+            return _Batch(response, calls, exits=Exits(None, crowded=len(calls) > 1), token=answer.token)
+        ended = cast('Ended', answer.outcome)
+        return _Batch(response, calls, exits=Exits(ended.finished, crowded=len(calls) > 1), ended=ended)
+
+    def _runs(self, call: ToolCallPart) -> bool:
+        return self.kinds.get(call.tool_name) == 'function'
+
+    async def _recorded(self, batch: '_Batch', index: int, work: Work) -> Any:
+        name = batch.calls[index].tool_name
+        batch.events.append(('started', index))
+        try:
+            result = await self._executed(batch, index, work)
+        except ReplayError:
+            raise
+        except Exception as error:
+            await batch.exits.leave(index)
+            batch.end(index, self._of_error(name, error))
+            raise
+        await batch.exits.leave(index)
+        batch.end(index, result)
+        self.returned += 1
+        return restored_value(result, work.annotation)
+
+    async def _executed(self, batch: '_Batch', index: int, work: Work) -> ToolResult:
+        """Run a tool to a result."""
+        name = batch.calls[index].tool_name
+        with running(Within(self._tape.name, name, self._called + index, work.usage, self.depth)):
+            value = await work.do()
+        try:
+            return return_result(name, value, work.annotation)
+        except PydanticSerializationError as error:
+            raise unwritable(self._conductor, f'what tool {name!r} returned', error) from None
+
+    def _of_error(self, name: str, error: Exception) -> ToolResult:
+        try:
+            return error_result(error)
+        except PydanticSerializationError as fault:
+            raise unwritable(self._conductor, f'what tool {name!r} raised', fault) from None
+
+    async def _replayed(self, batch: '_Batch', index: int, work: Work, ended: Ended) -> Any:
+        name, result = batch.calls[index].tool_name, ended.results.get(index)
+        how = self._conductor.options.tool(name)
+        live: ToolResult | None = None
+        if how == 'replay':
+            for run in self._conductor.skipped(name, self._called + index):
+                work.usage.incr(usage_of(run))
+        elif result is not None and result.raised is None:
+            live = await self._run_again(batch, index, work, result)
+        await batch.exits.leave(index)
+        if live is None and result is None:
+            raise self._lacks(name)
+        return self._given(name, cast('ToolResult', live or result), work.annotation)
+
+    async def _run_again(self, batch: '_Batch', index: int, work: Work, result: ToolResult) -> ToolResult | None:
+        """Execute a call of a replay: what came of it where that is not what was recorded, else None."""
+        name = batch.calls[index].tool_name
+        try:
+            live = await self._executed(batch, index, work)
+        except ReplayError:
+            raise
+        except Exception as error:
+            live = self._of_error(name, error)
+            if live.raised is not None:
+                raise
+        kept = self._tape.kept(Ended(started=(), finished=(), results={index: live}))
+        found = first_difference(_told(result), _told(kept.results[index]), name)
+        if found is None:
+            return None
+        if self._conductor.options.tool(name) == 'live':
+            return live
+        difference = Difference(cause='tool result', field=found[0], recorded=found[1], live=found[2])
+        raise parted(self._conductor, difference, 'CallToolsNode')
+
+    def _given(self, name: str, result: ToolResult, annotation: Any) -> Any:
+        """A recorded outcome; a name of a type that has become another one is a difference."""
+        if result.kind != 'return':
+            stand_for(result)
+        tag, live = result.types.get('content'), name_of(annotation)
+        try:
+            if not is_named(tag) or tag == live:
+                return restored_value(result, annotation)
+        except NotFitting as error:
+            if has_stand_in(dumps([result.content, result.metadata]).decode()):
+                return restored_value(replace(result, types={}), annotation)
+            live = str(error)
+        difference = Difference(cause='tool result', field=name, recorded=tag, live=live)
+        raise parted(self._conductor, difference, 'CallToolsNode')
+
+    def _lacks(self, name: str) -> ReplayError:
+        difference = Difference(cause='tool result', field=name, recorded=ABSENT, live='called')
+        return parted(self._conductor, difference, 'CallToolsNode')
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The calls of a response, and what came of them so far."""
+
+    response: ModelResponse
+    calls: list[ToolCallPart]
+    exits: Exits = field(kw_only=True)
+    token: int | None = field(default=None, kw_only=True)
+    """Of the tape, while the batch is recorded."""
+    ended: Ended | None = field(default=None, kw_only=True)
+    """What the recording has, in a replay."""
+    events: list[_Event] = field(default_factory=list[_Event], init=False)
+    results: dict[int, ToolResult] = field(default_factory=dict[int, ToolResult], init=False)
+    _came: set[int] = field(default_factory=set[int], init=False)
+
+    def place(self, call_id: str) -> int | None:
+        """The place of a call that came through: the first of this id that did not yet, else the last."""
+        places = [index for index, call in enumerate(self.calls) if call.tool_call_id == call_id]
+        if not places:
+            return None
+        found = next((index for index in places if index not in self._came), places[-1])
+        self._came.add(found)
+        return found
+
+    def end(self, index: int, result: ToolResult) -> None:
+        """Take note of what came of a call. What came last counts, where a call came through again."""
+        self.results[index] = result
+        self.events = [event for event in self.events if event != ('finished', index)]
+        self.events.append(('finished', index))
+
+    def outcome(self, *, broken: bool) -> Ended:
+        """What came of the batch."""
+        came = {index for _, index in self.events}
+        broken = broken or any(index not in self.results for index in came)
+        for index in range(len(self.calls)):
+            if index not in came and not broken:
+                at = _place_of(self.events, index)
+                self.events[at:at] = [('started', index), ('finished', index)]
+        started = dict.fromkeys(index for kind, index in self.events if kind == 'started')
+        finished = [index for kind, index in self.events if kind == 'finished']
+        return Ended(started=list(started), finished=finished, results=self.results)
+
+
+def _place_of(events: Sequence[_Event], index: int) -> int:
+    """Where a call that ended as soon as it began belongs among events: in call order by its beginning."""
+    later = next((at for at, (kind, other) in enumerate(events) if kind == 'started' and other > index), None)
+    if later is not None:
+        return later
+    last = max((at for at, (kind, _) in enumerate(events) if kind == 'started'), default=-1)
+    ended_at_once = events[last + 1 : last + 2] == [('finished', events[last][1])]
+    return last + 1 + ended_at_once
+
+
+def _makes(message: object, call_id: str) -> bool:
+    parts = message.parts if isinstance(message, ModelResponse) else ()
+    return any(isinstance(part, ToolCallPart) and part.tool_call_id == call_id for part in parts)
+
+
+def _named(call: ToolCallPart) -> JsonObject:
+    return {'part_kind': 'tool-call', 'tool_name': call.tool_name, 'tool_call_id': call.tool_call_id}
+
+
+def _told(result: ToolResult) -> JsonObject:
+    return {
+        'kind': result.kind,
+        'content': result.content,
+        'metadata': result.metadata,
+        'user_content': result.user_content,
+    }
