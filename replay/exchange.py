@@ -8,15 +8,17 @@ What is written as recorded needs no binding: the outcomes that a replay feeds a
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
-from typing import cast
+from typing import Any, Self, cast
 
 from .canon import Json, JsonObject
+from .cassette import Definition, Run
 from .minted import Piece, pattern_of, pieces, read_as
 
-__all__ = ('Exchange',)
+__all__ = ('Exchange', 'definition_fields', 'definition_with', 'respelt_definition', 'respelt_messages')
 
 
 class Exchange:
@@ -30,11 +32,20 @@ class Exchange:
         self._keys = {piece.key for value in recorded for piece in pieces(value)}
         self._to_recorded: dict[str, str] = {}  # by keys
         self._to_live: dict[str, str] = {}
-        self._spelt: dict[str, tuple[str, str]] = {}  # live spelling to recorded one, and the other way round
+
+    @classmethod
+    def of(cls, runs: Iterable[Run]) -> Self:
+        """Make one for the minted values of recordings."""
+        return cls(str(one['value']) for run in runs for one in run.minted.values())
 
     def __bool__(self) -> bool:
         """Whether there is any minted value, so that looking for them may help."""
         return bool(self._keys)
+
+    @property
+    def bound(self) -> bool:
+        """Whether any value stands for another."""
+        return bool(self._to_recorded)
 
     def respelt(self, recorded: Json, live: Json) -> Json:
         """Put recorded values in the place of live ones, wherever the rest of a text is as recorded.
@@ -57,6 +68,14 @@ class Exchange:
         if _is_number(recorded) and _is_number(live) and type(recorded) is type(live):
             return recorded if recorded != live and self._bind_text(repr(recorded), repr(live)) else live
         return live
+
+    def tried(self, recorded: Json, live: Json) -> Json:
+        """What `respelt` would give. Nothing is bound."""
+        bound = self._to_recorded, self._to_live
+        try:
+            return self.respelt(recorded, live)
+        finally:
+            self._to_recorded, self._to_live = bound
 
     def to_recorded(self, value: Json) -> Json:
         """Write all bound values as they were recorded, wherever they stand: results of tools that run live."""
@@ -82,9 +101,10 @@ class Exchange:
         known = (self._to_recorded, self._to_live)[side]
         if not known:
             return text
-        for piece in reversed(list(pieces(text))):
-            key = known.get(piece.key)
-            if key is not None:
+        found = [(piece, key) for piece in pieces(text) if (key := known.get(piece.key)) is not None]
+        dated = any(piece.kind in {'date', 'datetime'} for piece, _ in found)
+        for piece, key in reversed(found):
+            if dated or piece.kind != 'weekday':  # alone, a Friday may well be another one than today
                 text = f'{text[: piece.start]}{_spelt_like(piece, key)}{text[piece.end :]}'
         return text
 
@@ -171,6 +191,40 @@ def _is_number(value: Json) -> bool:
 
 def _is_same(one: object, other: object) -> bool:
     return one is other
+
+
+def respelt_definition(exchange: Exchange, recorded: Definition | None, live: Definition) -> Definition:
+    """Put recorded values into instructions, settings, tools and outputs.
+
+    Returns:
+        `recorded` itself if the two are equal then, `live` itself if nothing was to be changed.
+    """
+    if recorded is None or recorded is live:
+        return live
+    fields = {name: exchange.respelt(_field(recorded, name), _field(live, name)) for name in _FIELDS}
+    if all(value == _field(live, name) for name, value in fields.items()):
+        return live
+    found = definition_with(live, fields)
+    return recorded if found == recorded else found
+
+
+def definition_with(definition: Definition, fields: Mapping[str, Json]) -> Definition:
+    """A definition with other fields, as JSON has them."""
+    given: dict[str, Any] = {**fields, 'builtin_tools': tuple(cast('list[JsonObject]', fields['builtin_tools']))}
+    return replace(definition, **given)
+
+
+def definition_fields(definition: Definition) -> dict[str, Json]:
+    """The fields of a definition in which values may be minted, as JSON, by name."""
+    return {name: _field(definition, name) for name in _FIELDS}
+
+
+_FIELDS = ('instructions', 'settings', 'tools', 'builtin_tools', 'output')
+
+
+def _field(definition: Definition, name: str) -> Json:
+    value = getattr(definition, name)
+    return list(cast('tuple[Json, ...]', value)) if isinstance(value, tuple) else cast('Json', value)
 
 
 def respelt_messages(exchange: Exchange, recorded: list[JsonObject], live: list[JsonObject]) -> list[JsonObject]:

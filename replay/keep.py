@@ -15,7 +15,7 @@ from .calls import calls_of, parts_of
 from .canon import Json, JsonObject, dumps
 from .cassette import Attempt, Cassette, Definition, Node, Run
 from .codec import CHURN, MESSAGE_CHURN
-from .exchange import Exchange
+from .exchange import Exchange, definition_fields, definition_with, respelt_definition
 from .minted import pieces
 from .streams import Stream, response_to
 
@@ -102,7 +102,7 @@ class _Keeper:
             if was.get('kind') == 'response':
                 self._ids.update(_ids_of(zip(parts_of(was), parts_of(now), strict=True)))
         if old.definition is not None and new.definition is not None:
-            self._exchange.respelt(old.definition.instructions, new.definition.instructions)
+            respelt_definition(self._exchange, old.definition, new.definition)
 
     def _learn_parts(self, old: Node, new: Node) -> None:
         """Take note of them in two nodes that differ: of the parts that say the same."""
@@ -203,12 +203,14 @@ class _Keeper:
         return self._message(message, old) if made is None else made
 
     def _definition(self, new: Definition | None, old: Definition | None) -> Definition | None:
-        if new is None or new.instructions is None:
-            return new
-        instructions = self._exchange.respelt(old.instructions if old else None, new.instructions)
-        if instructions is new.instructions:
-            instructions = self._exchange.to_recorded(instructions)
-        return replace(new, instructions=cast('str', instructions))
+        if new is None:
+            return None
+        found = respelt_definition(self._exchange, old, new)
+        if found is old:
+            return found
+        fields = definition_fields(found)
+        told = {name: self._exchange.to_recorded(value) for name, value in fields.items()}
+        return found if told == fields else definition_with(found, told)
 
     def _facts(self, new: JsonObject, old: JsonObject) -> JsonObject:
         found = cast('JsonObject', self._exchange.to_recorded(self._renamed(new, keys=True)))
@@ -246,8 +248,9 @@ class _Keeper:
         """Minted values: old ones that are still there, new ones that no old text has as a constant."""
         if not old.minted and not run.minted:
             return run.minted
-        instructions = {node.definition.instructions for node in run.nodes if node.definition is not None}
-        text = dumps([*run.messages, *instructions]).decode()
+        definitions = {id(node.definition): node.definition for node in run.nodes if node.definition is not None}
+        told = [definition_fields(definition) for definition in definitions.values()]
+        text = dumps(cast('Json', [*run.messages, *told])).decode()
         before = dumps([*old.messages]).decode()
         found = {name: one for name, one in old.minted.items() if str(one['value']) in text}
         values = {str(one['value']) for one in old.minted.values()}

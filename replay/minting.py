@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import cast
 
 from .canon import Json, JsonObject, own
+from .cassette import Definition
 from .effects import Answered, Outcome, Request
 from .minted import Piece, is_plausible, pieces
 
@@ -42,6 +43,7 @@ class RunMinting:
     def __init__(self, shared: Minting, noted: Mapping[str, JsonObject]) -> None:
         self._shared = shared
         self._instructions: str | None = None
+        self._definition: Definition | None = None
         self.noted: dict[str, JsonObject] = dict(noted)
         """By name (`uuid-1`): `value` as it is written and `by`, where it came from."""
         shared.known.update(piece.key for one in noted.values() for piece in pieces(cast('str', one['value'])))
@@ -56,6 +58,7 @@ class RunMinting:
             for part in _parts(message):
                 for text in _texts([part.get('content'), part.get('metadata')]):
                     self._look(text, _source(part))
+        self._look_at_definition(request.definition)
         instructions = request.definition.instructions
         if instructions is not None and instructions != self._instructions:
             if self._instructions is not None:
@@ -69,6 +72,15 @@ class RunMinting:
             said = [[part.get('content'), part.get('args')] for part in _parts(outcome.message)]
             for text in _texts(cast('Json', said)):
                 self._shared.known.update(piece.key for piece in pieces(text))
+
+    def _look_at_definition(self, definition: Definition) -> None:
+        """Look through what goes with a request, if it is not what went with the one before."""
+        if definition is self._definition:
+            return
+        self._definition = definition
+        for by, value in (('settings', definition.settings), ('tools', [definition.tools, definition.builtin_tools])):
+            for text in _texts(cast('Json', value)):
+                self._look(text, by)
 
     def _look(self, text: str, by: str) -> None:
         found = list(pieces(text))
@@ -128,7 +140,7 @@ def _texts(value: Json) -> Iterator[str]:
     elif isinstance(value, dict):
         for one in value.values():
             yield from _texts(one)
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for one in value:
             yield from _texts(one)
     elif isinstance(value, int | float) and not isinstance(value, bool):

@@ -5,13 +5,14 @@ an equal agent with an equal first request goes first, then an equal agent, then
 reported as what it is, and not as a run that is not there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 from .adapters import Started
 from .calls import parts_of
-from .canon import JsonObject
+from .canon import Json, JsonObject
 from .cassette import Run
+from .exchange import Exchange
 from .match import match_messages
 from .names import run_name
 
@@ -24,9 +25,13 @@ class Places:
     Args:
         recorded: Recordings to be played.
         earlier: Recordings that new ones will take the place of.
+        exchange: Which live values stand for which recorded ones; made of the recordings if not given.
     """
 
-    def __init__(self, recorded: Sequence[Run] = (), *, earlier: Sequence[Run] = ()) -> None:
+    def __init__(
+        self, recorded: Sequence[Run] = (), *, earlier: Sequence[Run] = (), exchange: Exchange | None = None
+    ) -> None:
+        self._exchange = Exchange.of([*recorded, *earlier]) if exchange is None else exchange
         self._unclaimed = list(recorded)
         self._earlier = tuple(earlier)
         self._kept = {run.name: run for run in (*recorded, *earlier)}
@@ -39,7 +44,7 @@ class Places:
         there = [run for run in self._unclaimed if run.name.rpartition('/')[0] == place]
         same = [run for run in there if run.agent == agent]
         if len(same) > 1:
-            same.sort(key=lambda run: not begins_alike(run, started))
+            same.sort(key=self._rank(started))
         return next(iter([*same, *there]), None)
 
     def claim(self, recorded: Run) -> None:
@@ -105,8 +110,12 @@ class Places:
         """The name that a run had when it was recorded before, among several that start in any order."""
         place = _place(started.within)
         there = [run for run in self._earlier if run.agent == agent and run.name.rpartition('/')[0] == place]
-        free = [run.name for run in there if run.name not in self._taken and begins_alike(run, started)]
-        return free[0] if len(there) > 1 and free else None
+        free = [run for run in there if run.name not in self._taken and begins_alike(run, started, self._exchange)]
+        return min(free, key=self._rank(started)).name if len(there) > 1 and free else None
+
+    def _rank(self, started: Started) -> Callable[[Run], int]:
+        """How well recordings go with a run that starts: equal ones first, then those that are up to minted values."""
+        return lambda run: 0 if begins_alike(run, started) else 1 if begins_alike(run, started, self._exchange) else 2
 
 
 def _place(within: tuple[str, str] | None) -> str:
@@ -114,12 +123,24 @@ def _place(within: tuple[str, str] | None) -> str:
     return '' if within is None else run_name('x', parent=within[0], tool=within[1]).rpartition('/')[0]
 
 
-def begins_alike(run: Run, started: Started) -> bool:
-    """Whether prompt and history of a recording are those of a run that starts."""
+def begins_alike(run: Run, started: Started, exchange: Exchange | None = None) -> bool:
+    """Whether prompt and history of a recording are those of a run that starts.
+
+    Args:
+        run: The recording.
+        started: What is known of the run.
+        exchange: What values may stand for others; None: none may.
+    """
     asked = next((node.message for node in run.nodes if node.kind == 'ModelRequestNode'), None)
     prompts = [part['content'] for part in parts_of(asked) if part['part_kind'] == 'user-prompt']
     if asked is None and 'prompt' in run.facts:
         prompts = [run.facts['prompt']]
-    if started.prompt is not None and started.prompt not in prompts:
+    if started.prompt is not None and not any(_tried(exchange, one, started.prompt) == one for one in prompts):
         return False
-    return match_messages(run.history, started.history()) is None
+    recorded, live = list(run.history), started.history()
+    tried = cast('list[JsonObject]', _tried(exchange, cast('Json', recorded), cast('Json', live)))
+    return match_messages(recorded, tried) is None
+
+
+def _tried(exchange: Exchange | None, recorded: Json, live: Json) -> Json:
+    return live if exchange is None else exchange.tried(recorded, live)

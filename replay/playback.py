@@ -9,7 +9,7 @@ from .calls import arrivals, caller, calls_of, following, places, results_of
 from .canon import Json, JsonObject, dumps, own
 from .cassette import Definition, Node, Raised, Run, ToolResult
 from .effects import Answered, Calls, Count, Counted, Cut, Effect, Ended, Failed, Finish, Outcome, Request
-from .exchange import Exchange, respelt_messages
+from .exchange import Exchange, respelt_definition, respelt_messages
 from .match import (
     ABSENT,
     FIELD_OF,
@@ -23,6 +23,8 @@ from .match import (
     merged,
 )
 from .streams import ending, response_to
+
+_NONE = Definition()
 
 
 class Playback:
@@ -44,6 +46,7 @@ class Playback:
         self._asked = 0  # requests of the node that runs
         self._sent: list[JsonObject] = []  # what the model was sent last, as recorded
         self._fresh: list[JsonObject] = list(recorded.history)  # came since then
+        self._spelt: tuple[Definition | None, Definition, Definition] = (None, _NONE, _NONE)  # recorded, live, respelt
         self._matched: tuple[Definition | None, Definition | None] = (None, None)  # that are known to be equal
 
     @property
@@ -66,15 +69,15 @@ class Playback:
             return None
         node, exchange = self.recorded.nodes[self.at], self._exchange
         fresh = [] if self._asked else self._due(node)
+        definition = self._definition(node, effect)
         if not self._asked and effect.appended and _same_bytes(fresh, effect.sent):
-            return None
+            return None if definition is effect.definition else replace(effect, definition=definition)
         known = merged([*self._sent, *fresh])
         edit = None if self._asked else cast('JsonObject | None', node.facts.get('history_edit'))
         live = parsed(effect.sent)
         sent = respelt_messages(exchange, _edited(known, edit), live)
         message = cast('JsonObject', own(effect.message))
         told = message if node.message is None else cast('JsonObject', exchange.respelt(node.message, message))
-        definition = _respelt_definition(exchange, node.definition, effect.definition)
         if told is message and definition is effect.definition and all(map(_is_same, sent, live)):
             return None
         spelt = [dumps(one) if one is not was else data for one, was, data in zip(sent, live, effect.sent, strict=True)]
@@ -110,6 +113,24 @@ class Playback:
             Index of the node at which they differ first, and what differs; None if they are equal.
         """
         return _difference_at_end(self.recorded, finish, self._matched_in_whole, self._counted)
+
+    def respelt_end(self, finish: Finish) -> Finish:
+        """How a run was left, with minted values as they were recorded: those too that no model was sent."""
+        expected = all_messages(self.recorded) if self._exchange else []
+        if not expected or dumps(cast('Json', expected)) == finish.messages:
+            return finish
+        live = cast('list[JsonObject]', own(finish.messages))
+        pairs = zip(expected, live, strict=False)
+        spelt = [*(self._exchange.respelt(old, new) for old, new in pairs), *live[len(expected) :]]
+        return finish if all(map(_is_same, spelt, live)) else replace(finish, messages=dumps(cast('Json', spelt)))
+
+    def _definition(self, node: Node, effect: Request) -> Definition:
+        """The definition of a request respelt; those that came before are known."""
+        recorded, live, _ = self._spelt
+        if recorded is not node.definition or live is not effect.definition:
+            found = respelt_definition(self._exchange, node.definition, effect.definition)
+            self._spelt = (node.definition, effect.definition, found)
+        return self._spelt[2]
 
     def _answer(self, effect: Request, node: Node) -> Outcome | Difference:
         """What came of a request: of the attempts in order, then of the one that counted."""
@@ -215,17 +236,6 @@ class Playback:
             return difference
         self.left_out.append(difference)
         return None
-
-
-def _respelt_definition(exchange: Exchange, recorded: Definition | None, live: Definition) -> Definition:
-    """Respell instructions; a definition that is equal then is the recorded one, which costs nothing to compare."""
-    if recorded is None or recorded.instructions == live.instructions:
-        return live
-    instructions = exchange.respelt(recorded.instructions, live.instructions)
-    if instructions is live.instructions:
-        return live
-    found = replace(live, instructions=cast('str | None', instructions))
-    return recorded if found == recorded else found
 
 
 def _is_same(one: object, other: object) -> bool:

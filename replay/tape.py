@@ -15,9 +15,10 @@ once a tape has diverged it stays diverged: it gives the same answer to whatever
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from .canon import Json, JsonObject
+from .carrying import carried_end, carried_outcome, carried_request
 from .cassette import Node, Raised, Run
 from .draft import Draft
 from .effects import (
@@ -216,9 +217,13 @@ class Tape:
         self.requests += isinstance(effect, Request)
         if self.divergence is not None:
             return Stop(divergence=self.divergence)
-        effect = effect if self._veil is None else self._veil.effect(effect)
+        asked, effect = effect, effect if self._veil is None else self._veil.effect(effect)
         respelt = None if self._playback is None else self._playback.respelt(effect)
+        if isinstance(effect, Request) and self._carries:
+            told = carried_request(self.exchange, respelt or effect)
+            respelt = respelt if told is effect else told
         effect = respelt or effect
+        respelt = respelt and self._shown(cast('Request', asked), respelt)
         if self._draft is not None:
             self._draft.begin(effect)
         if self._minting is not None and isinstance(effect, Request):
@@ -257,8 +262,11 @@ class Tape:
         self._effect = None
         self._ended(outcome, effect)
 
-    def finish(self, finish: Finish) -> None:
+    def finish(self, finish: Finish) -> bytes:
         """Tell how the run was left. After that `run`, `unplayed` and `divergence` are final.
+
+        Returns:
+            The messages that the run is to show: with minted values as they were recorded.
 
         Raises:
             TapeError: If the run is over already.
@@ -266,7 +274,14 @@ class Tape:
         self._advance('finish')
         if self._chunks:  # nobody saw to the end of the stream
             self._ended(Cut())
-        finish = finish if self._veil is None else self._veil.finish(finish)
+        shown, finish = finish.messages, finish if self._veil is None else self._veil.finish(finish)
+        seen = finish.messages
+        if self._playback is not None:
+            finish = self._playback.respelt_end(finish)
+        if self._carries:
+            finish = carried_end(self.exchange, finish)
+        if finish.messages != seen:
+            shown = self._unveiled(shown, finish.messages)
         self.raised = finish.raised
         if self._playback is not None and self.divergence is None and not self.unplayed:
             found = self._playback.finish(finish)
@@ -274,6 +289,7 @@ class Tape:
                 self._compare(found[1], at=found[0])
         if self.fresh and self._draft is not None and self.divergence is None:
             self.run = self._written(self._draft, finish)
+        return shown
 
     def kept(self, ended: Ended) -> Ended:
         """What would be kept of outcomes of calls: without their secrets."""
@@ -281,11 +297,25 @@ class Tape:
 
     # -- private
 
+    @property
+    def _carries(self) -> bool:
+        """Whether the run is recorded, or may be, beside others that were replayed with other values."""
+        return self._draft is not None and self.exchange.bound
+
+    def _shown(self, asked: Request, respelt: Request) -> Request:
+        """A respelt request as the run may see it: with its secrets, if it has any."""
+        sent = [self._unveiled(*pair) for pair in zip(asked.sent, respelt.sent, strict=True)]
+        return replace(respelt, message=self._unveiled(asked.message, respelt.message), sent=sent)
+
+    def _unveiled(self, live: bytes, respelt: bytes) -> bytes:
+        return respelt if self._veil is None else self._veil.unveiled(live, respelt, self.exchange)
+
     def _ended(self, outcome: Outcome, effect: Effect | None = None) -> None:
         if self._chunks and isinstance(outcome, Answered | Failed | Cut):
             outcome = replace(outcome, stream=_with_ending(self._chunks, outcome))
             self._chunks = []
         outcome = outcome if self._veil is None else self._veil.outcome(outcome)
+        outcome = carried_outcome(self.exchange, outcome) if self._carries else outcome
         if self._strip is not None and effect is not None:
             self._strip.note(effect, outcome)
         self._keep(outcome)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
-from .canon import Json, JsonObject
+from .canon import Json, JsonObject, dumps, own
 from .cassette import Attempt, Cassette, Definition, Node, Raised, Run, ToolResult
 from .effects import Answered, Calls, Count, Counted, Cut, Effect, Ended, Failed, Finish, Outcome, Request
 from .errors import ReplayError, Where
+from .exchange import Exchange
 from .redact import Redactor, has_stand_in
 from .redact_streams import redacted_stream
 from .streams import Stream, assembled
@@ -118,6 +119,23 @@ class Veil:
             raised=finish.raised and _raised(finish.raised, self.redactor),
             facts=self.facts(dict(finish.facts)),
         )
+
+    def unveiled(self, live: bytes, respelt: bytes, exchange: Exchange) -> bytes:
+        """Give wire JSON its secrets back that was respelt without them.
+
+        Args:
+            live: What it was.
+            respelt: What became of it, with stand-ins.
+            exchange: What minted values were respelt by.
+
+        Returns:
+            Never a stand-in for what was none: `live` as it is, if in doubt.
+        """
+        data = self.redactor.data
+        if data(live) == live:
+            return respelt
+        found = dumps(exchange.to_recorded(own(live)))
+        return found if data(found) == respelt else live
 
 
 def marked(run: Run) -> Run:

@@ -18,7 +18,7 @@ from replay.adapters.agentrun._calls import TapedCalls, Within, within
 from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.adapters.agentrun._faults import parted, unwritable
 from replay.adapters.agentrun._readings import source_of
-from replay.adapters.agentrun._spelling import put_back
+from replay.adapters.agentrun._spelling import put_back, put_back_all
 from replay.adapters.agentrun._spending import account_of
 from replay.adapters.agentrun._streaming import Notes, RecordedStreaming, ReplayedStreaming
 from replay.adapters.agentrun._wire import (
@@ -180,9 +180,10 @@ class TapedRun:
         if interruption := _interruption(end.error):
             facts['interrupted'] = interruption
         left = None if error is None else raised(error)
-        self._tape.finish(Finish(messages=messages, new_from=end.new_from, raised=left, facts=facts))
+        shown = self._tape.finish(Finish(messages=messages, new_from=end.new_from, raised=left, facts=facts))
+        put_back_all(end.messages, messages, shown)
         self._account.left(self._tape.run, self._calls.returned)
-        self._conductor.ended(messages, end.new_from)
+        self._conductor.ended(shown, end.new_from)
 
     # -- private
 

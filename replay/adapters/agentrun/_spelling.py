@@ -10,10 +10,10 @@ from typing import cast
 from agentrun.messages import ModelMessage, ModelRequest
 from replay.adapters.agentrun._wire import restored_messages
 from replay.calls import parts_of
-from replay.canon import JsonObject, own
+from replay.canon import Json, JsonObject, dumps, own
 from replay.effects import Request
 
-__all__ = ('put_back',)
+__all__ = ('put_back', 'put_back_all')
 
 
 def put_back(live: Sequence[ModelMessage], request: ModelRequest, was: Request, respelt: Request | None) -> None:
@@ -31,6 +31,20 @@ def put_back(live: Sequence[ModelMessage], request: ModelRequest, was: Request, 
     for message, before, after in zip(messages, was.sent, respelt.sent, strict=True):
         _respell(message, before, after)
     _respell(request, was.message, respelt.message)
+
+
+def put_back_all(live: Sequence[ModelMessage], was: bytes, respelt: bytes) -> None:
+    """Change the messages that a run ended with where their recording is spelt otherwise.
+
+    Args:
+        live: All messages of the run.
+        was: Their wire JSON.
+        respelt: The same as it was recorded.
+    """
+    if was != respelt:
+        before, after = (cast('list[Json]', own(data)) for data in (was, respelt))
+        for message, old, new in zip(live, before, after, strict=True):
+            _respell(message, dumps(old), dumps(new))
 
 
 def _respell(message: ModelMessage, before: bytes, after: bytes) -> None:
