@@ -93,8 +93,7 @@ class Exchange:
         if isinstance(value, str):
             return self._exchanged_text(value, side)
         if _is_number(value):
-            other = self._exchanged_text(repr(value), side)
-            return value if other == repr(value) else float(other) if isinstance(value, float) else int(other)
+            return _number_like(value, self._exchanged_text(repr(value), side))
         return value
 
     def _exchanged_text(self, text: str, side: int) -> str:
@@ -183,6 +182,13 @@ def _spelt_like(piece: Piece, key: str) -> str:
     if name.lower() == 'uuid':
         key = '-'.join((key[:8], key[8:12], key[12:16], key[16:20], key[20:]))
     return key.upper() if name in {'UUID', 'HEX'} else key
+
+
+def _number_like(value: Json, text: str) -> Json:
+    """The number that a text writes, if it is one of the type of another; that one if not."""
+    if isinstance(value, float):
+        return float(text)
+    return int(text) if text.isdecimal() else value
 
 
 def _is_number(value: Json) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import cache
 from itertools import pairwise
+from math import inf
 from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal['uuid', 'datetime', 'date', 'time', 'weekday', 'epoch', 'token', 'number']
@@ -311,7 +312,8 @@ def _days_apart(piece: Piece, now: datetime) -> float:
     then = datetime.fromtimestamp(moment, UTC).date()
     if then.year == _NO_YEAR:
         years = (now.year - 1, now.year, now.year + 1)
-        return min(abs((then.replace(year=year) - now.date()).days) for year in years if _exists(then, year))
+        days = [then.replace(year=year) for year in years if _exists(then, year)]
+        return min((abs((day - now.date()).days) for day in days), default=inf)  # a leap day, in none of them
     days = [then]
     if piece.shape == 'n/n/y' and then.day <= _MONTHS_OF_YEAR:  # may as well be the day first
         days.append(then.replace(month=then.day, day=then.month))
