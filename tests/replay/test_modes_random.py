@@ -74,10 +74,11 @@ def test_a_played_run_that_is_written_again_is_the_recorded_one(
     before = (folder / 'run.json').stat()
     runs: list[Run | None] = []
 
-    def finish(tape: Tape, end: Finish) -> None:
+    def finish(tape: Tape, end: Finish) -> bytes:
         tape.fresh = True  # as if the run had parted from its recording
-        finish_as_usual(tape, end)
+        shown = finish_as_usual(tape, end)
         runs.append(tape.run)
+        return shown
 
     finish_as_usual = Tape.finish
     agent, asked = agent_of(script, output_type=output)
