@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from agentrun import Agent, ModelRetry, RunContext
 from agentrun.exceptions import ApprovalRequired
@@ -208,16 +209,77 @@ async def test_the_time_of_a_provider_is_a_datetime_in_a_replay_too(tmp_path: Pa
     assert type((two.response.provider_details or {})['timestamp']) is datetime
 
 
+class Tagged(BaseModel):
+    tags: set[str]
+    plain: Any = None
+    inner: 'Tagged | None' = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    names: frozenset[str]
+
+
+TAGS = set('abcdefghij')
+TAGGED = Tagged(tags=TAGS, plain={'of': TAGS}, inner=Tagged(tags=TAGS))
+
+
+@pytest.mark.parametrize('value', [{1, 2, 3}, {'one'}, frozenset({5, 6}), set[str](), {ID}, [{True}]], ids=repr)
+async def test_a_set_whose_order_is_always_the_same_is_a_plain_one(value: Any, tmp_path: Path):
+    one, two = await twice(tmp_path, Any, value)
+    for messages in (one, two):
+        content = messages[2].parts[0].content
+        assert same(content, value)
+
+
+async def test_a_set_that_sorts_looks_and_is_used_like_a_plain_one(tmp_path: Path):
+    one, two = await twice(tmp_path, Any, [{'b', 'a'}, frozenset({'d', 'c'}), {nan, 1.0}])
+    for messages in (one, two):
+        tags, frozen, _ = messages[2].parts[0].content
+        assert (repr(tags), repr(frozen)) == ("{'a', 'b'}", "frozenset({'c', 'd'})")
+        assert tags == {'a', 'b'}
+        assert tags | {'c'} == {'a', 'b', 'c'}
+        assert {'a'} < tags
+
+
+@pytest.mark.parametrize(
+    ('returns', 'value'),
+    [(Tagged, Tagged(tags=TAGS, inner=Tagged(tags=TAGS))), (list[Group], [Group(frozenset(TAGS))] * 2)],
+    ids=['model', 'dataclasses'],
+)
+async def test_models_that_hold_sets_are_the_same_objects_in_a_replay(returns: Any, value: Any, tmp_path: Path):
+    one, two = await twice(tmp_path, returns, value)
+    assert same(one, two)
+    assert one[2].parts[0].content == value
+    assert b'["a","b","c","d","e","f","g","h","i","j"]' in to_json(one[2].parts[0].content)
+
+
+async def test_what_a_tool_returned_is_its_own_to_change(tmp_path: Path):
+    with use_cassette('a', dir=tmp_path, record='once'):
+        state: list[str] = ['a']
+        agent = agent_with(list[str], state)
+        agent.output_validator(lambda text: state.append('b') or text)
+        one = await agent.run('Hi')
+    with use_cassette('a', dir=tmp_path):
+        two = await agent_with(list[str], None, fails=True).run('Hi')
+    assert one.all_messages() == two.all_messages()
+    assert state == ['a', 'b']
+
+
 _SETS = """
 import sys, anyio
 from pathlib import Path
 sys.path.insert(0, 'tests/replay')
-from test_objects import agent_with
+from typing import Any
+from test_objects import TAGGED, TAGS, Group, Tagged, agent_with
 from replay import use_cassette
 async def main():
     with use_cassette('a', dir=Path(sys.argv[1]), record='once'):
         found = await agent_with(set[str], set('abcdefghij')).run('Hi')
-    sys.stdout.buffer.write(found.all_messages_json())
+        made = await agent_with(list[Tagged], [TAGGED]).run('Hi')
+        other = await agent_with(Any, [Group(frozenset(TAGS))]).run('Hi')
+    for one in (found, made, other):
+        sys.stdout.buffer.write(one.all_messages_json())
 anyio.run(main)
 """
 

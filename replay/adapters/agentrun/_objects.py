@@ -7,8 +7,9 @@ that both see equal ones, whatever could be restored.
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -33,10 +34,13 @@ class NotFitting(ValueError):  # noqa: N818  # a finding, which the caller makes
 
 
 class _Sorted(set[_Item]):
-    """A set whose items come in one order, whatever the hash seed."""
+    """A set whose items come in one order, whatever the hash seed; shown as a plain one."""
 
     def __iter__(self) -> Iterator[_Item]:
         return iter(sorted(super().__iter__(), key=_order))
+
+    def __repr__(self) -> str:
+        return f'{{{", ".join(map(repr, self))}}}'
 
 
 class _FrozenSorted(frozenset[_Item]):
@@ -45,8 +49,37 @@ class _FrozenSorted(frozenset[_Item]):
     def __iter__(self) -> Iterator[_Item]:
         return iter(sorted(super().__iter__(), key=_order))
 
+    def __repr__(self) -> str:
+        return f'frozenset({{{", ".join(map(repr, self))}}})'
 
-_SETS: Mapping[type, type] = {set: _Sorted, frozenset: _FrozenSorted, _Sorted: _Sorted, _FrozenSorted: _FrozenSorted}
+
+_STEADY = frozenset({int, float, bool, Decimal, UUID, timedelta})
+"""Types whose hashes are the same in every process. A set of others comes in another order in each."""
+
+
+def _as_set(items: Iterable[Any]) -> set[Any]:
+    """A plain set where it comes in the order wanted by itself, in every process; else one that sorts."""
+    found = sorted(items, key=_order)
+    plain = set(found)
+    return plain if _is_steady(found) and list(map(id, plain)) == list(map(id, found)) else _Sorted(found)
+
+
+def _as_frozenset(items: Iterable[Any]) -> frozenset[Any]:
+    found = sorted(items, key=_order)
+    plain = frozenset(found)
+    return plain if _is_steady(found) and list(map(id, plain)) == list(map(id, found)) else _FrozenSorted(found)
+
+
+def _is_steady(items: Sequence[Any]) -> bool:
+    return len(items) <= 1 or all(type(item) in _STEADY and item == item for item in items)  # noqa: PLR0124, no nan
+
+
+_SETS: Mapping[type, Callable[[Iterable[Any]], Any]] = {
+    set: _as_set,
+    frozenset: _as_frozenset,
+    _Sorted: _as_set,
+    _FrozenSorted: _as_frozenset,
+}
 _TAGS: Mapping[type, str] = {
     datetime: 'datetime',
     date: 'date',
@@ -56,6 +89,8 @@ _TAGS: Mapping[type, str] = {
     UUID: 'uuid',
     bytes: 'bytes',
     tuple: 'tuple',
+    set: 'set',
+    frozenset: 'frozenset',
     _Sorted: 'set',
     _FrozenSorted: 'frozenset',
 }
@@ -68,8 +103,8 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     'uuid': UUID,
     'bytes': base64.urlsafe_b64decode,
     'tuple': tuple,
-    'set': _Sorted,
-    'frozenset': _FrozenSorted,
+    'set': _as_set,
+    'frozenset': _as_frozenset,
     'nan': lambda _: nan,
     'inf': lambda _: inf,
     '-inf': lambda _: -inf,
@@ -79,7 +114,10 @@ _PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def canonical(value: Any) -> Any:
-    """The value with sets whose order does not depend on the hash seed, copied as far as it holds any."""
+    """The value with sets whose order does not depend on the hash seed, copied as far as it holds any.
+
+    Those inside of models and dataclasses included; other objects stay as they are.
+    """
     kind = cast('type[Any]', type(value))
     if kind in _PLAIN or kind is float:
         return value
@@ -87,7 +125,25 @@ def canonical(value: Any) -> Any:
         return {key: canonical(item) for key, item in cast('dict[Any, Any]', value).items()}
     if kind in {list, tuple}:
         return cast('Any', kind)(map(canonical, value))
-    return _SETS[kind](map(canonical, value)) if kind in _SETS else value
+    if kind in _SETS:
+        return _SETS[kind](map(canonical, value))
+    return _with_canonical_fields(value) if isinstance(value, BaseModel) or is_dataclass(value) else value
+
+
+def _with_canonical_fields(value: Any) -> Any:
+    fields = {name: (item, canonical(item)) for name, item in _fields(value).items()}
+    changed = {name: now for name, (was, now) in fields.items() if not _is_alike(was, now)}
+    if not changed or isinstance(value, type):
+        return value
+    found = copy(value)
+    for name, item in changed.items():
+        object.__setattr__(found, name, item)
+    return found
+
+
+def _is_alike(was: Any, now: Any) -> bool:
+    """Whether a value had nothing to be changed: no set is in it."""
+    return was is now or not _has_set(was)
 
 
 def types_of(value: Any, content: Json, annotation: Any, *, path: str) -> JsonObject:
@@ -208,13 +264,13 @@ def _holds(value: Any, content: Json, types: JsonObject, annotation: Any, path: 
     """Whether a value comes back through an annotation, and dumps as it did."""
     with suppress(NotFitting):
         found = restored(content, types, annotation, path=path)
-        return same(value, found) and not _has_set(found) and _dumped(found) == dumps(content)
+        return same(value, found) and _dumped(found) == dumps(content)
     return False
 
 
 def _validated(content: Json, annotation: Any) -> Any:
     try:
-        return _adapter(annotation).validate_json(dumps(content))
+        return canonical(_adapter(annotation).validate_json(dumps(content)))
     except TypeError:  # an annotation without a hash
         raise NotFitting(f'{annotation!r} cannot be told from others') from None
     except (ValidationError, PydanticSchemaGenerationError, PydanticUserError, NameError) as error:
@@ -232,7 +288,7 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
 def _has_set(value: Any) -> bool:
     """Whether a value holds a set, whose order in JSON would depend on the hash seed."""
     if isinstance(value, set | frozenset):
-        return len(cast('set[Any]', value)) > 1
+        return len(cast('set[Any]', value)) > 1 or any(map(_has_set, cast('set[Any]', value)))
     if isinstance(value, dict):
         return any(map(_has_set, cast('dict[Any, Any]', value).values()))
     if isinstance(value, list | tuple):
@@ -246,5 +302,7 @@ def _dumped(value: Any) -> bytes | None:
     return None
 
 
-def _order(item: Any) -> bytes:
-    return to_json(item, bytes_mode='base64', fallback=repr)
+def _order(item: Any) -> tuple[float, bytes]:
+    """Numbers by size, all else behind them by its JSON."""
+    number = item if isinstance(item, int | float) and isfinite(item) else inf
+    return number, to_json(item, bytes_mode='base64', fallback=repr)
