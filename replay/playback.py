@@ -289,7 +289,8 @@ def _never(effect: Effect) -> Difference:
 def _outcome(node: Node, response: JsonObject | None, *, streamed: bool) -> Outcome | None:
     """What came of a request: with what passed, if it is to be had as it comes and was."""
     stream = node.stream if streamed else None
-    if response is not None:
+    broken = stream is not None and node.raised is not None and ending(stream) == 'raised'
+    if response is not None and not broken:  # 2.68 keeps what had come of a response before its stream broke
         return Answered(message=response, stream=stream)
     if stream is not None and ending(stream) == 'cut':
         return Cut(cancelled=stream[-1].get('cut') == 'cancelled', stream=stream)

@@ -8,7 +8,8 @@ import inspect
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
+from importlib import import_module
 from typing import Any, Protocol, Self, cast
 from uuid import UUID
 
@@ -80,23 +81,41 @@ def logical_readings() -> Generator[None]:
         HookMissing: If a timestamp does not come from the replaced clock.
     """
     maker = id_maker()
-    utils = cast('Any', _utils)
-    saved = (utils.datetime, utils.uuid, getattr(_agent_graph, maker))
-    clock, ids = _clock(saved[0]), _CallIds(saved[1])
-    runs = _run_id_maker(saved[2]) if maker == 'uuid7' else _RunIds(saved[2])
-    _replace(clock, ids, runs)
+    utils: Any = _utils
+    graph: Any = _agent_graph
+    real_ids = getattr(graph, maker)
+    clock = _clock(utils.datetime)
+    stand_ins = [
+        (utils, 'datetime', clock),
+        (utils, 'uuid', _CallIds(utils.uuid)),
+        (graph, maker, _run_id_maker(real_ids) if maker == 'uuid7' else _RunIds(real_ids)),
+        *_of_attempts(clock),
+    ]
+    saved = [(owner, name, owner.__dict__[name]) for owner, name, _ in stand_ins]
+    for owner, name, stand_in in stand_ins:
+        setattr(owner, name, stand_in)
     try:
         if UserPromptPart('').timestamp != (readings.source.now() if (readings := _current.get()) else logical.BASE):
             raise HookMissing('_utils.datetime', 'timestamps that come from elsewhere')
         yield
     finally:
-        _replace(*saved)
+        for owner, name, real in saved:
+            setattr(owner, name, real)
 
 
-def _replace(clock: Any, ids: Any, runs: Any) -> None:
-    modules = cast('Any', _utils), cast('Any', _agent_graph)
-    modules[0].datetime, modules[0].uuid = clock, ids
-    setattr(modules[1], id_maker(), runs)
+def _of_attempts(clock: Any) -> list[tuple[Any, str, Any]]:
+    """The clock of failed attempts at a request, in versions that tell of them (after 2.33)."""
+    try:
+        attempts = import_module('pydantic_ai._model_request_attempts')
+    except ImportError:
+        return []
+    start = attempts.AttemptStart
+    real = start.elapsed
+
+    def elapsed(self: Any) -> timedelta:
+        return real(self) if _current.get() is None else timedelta(0)
+
+    return [(attempts, 'datetime', clock), (start, 'elapsed', elapsed)]
 
 
 def _clock(real: Any) -> type[datetime]:

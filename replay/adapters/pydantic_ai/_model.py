@@ -1,7 +1,8 @@
 """Models as a recorded or replayed run asks them."""
 
+import inspect
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from copy import copy
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse, 
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.instrumented import InstrumentedModel
 from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.providers import infer_provider_class
 from pydantic_ai.usage import RequestUsage
 
 from replay.adapters.pydantic_ai._runs import Asked, TapedRun
@@ -45,6 +47,63 @@ def _asks_others(model: Model) -> bool:
     return isinstance(model, FallbackModel)
 
 
+class NamedModel(Model):
+    """A model of which nothing but its name is needed, as long as it is not asked.
+
+    Args:
+        name: Name of the model, as `infer_model` takes it.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(profile=_profile_of(name))
+        self._name = name
+        self._found: Model | None = None
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model."""
+        return self._name.partition(':')[2]
+
+    @property
+    def system(self) -> str:
+        """Name of the provider."""
+        return self._name.partition(':')[0]
+
+    @property
+    def base_url(self) -> str | None:
+        """None: nobody is to be reached."""
+        return None
+
+    async def request(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        """Look the model up and ask it."""
+        return await self._model().request(*args, **kwargs)
+
+    @asynccontextmanager
+    async def request_stream(self, *args: Any, **kwargs: Any) -> AsyncGenerator[StreamedResponse]:
+        """Look the model up and have it stream."""
+        async with self._model().request_stream(*args, **kwargs) as stream:
+            yield stream
+
+    async def count_tokens(self, *args: Any, **kwargs: Any) -> RequestUsage:
+        """Look the model up and let it count."""
+        return await self._model().count_tokens(*args, **kwargs)
+
+    def _model(self) -> Model:
+        if self._found is None:
+            self._found = infer_model(self._name)
+        return self._found
+
+
+def _profile_of(name: str) -> Any:
+    """What the provider says of a model, without a client of it; None where the provider is not installed."""
+    provider, _, model = name.partition(':')
+    with suppress(Exception):  # looking the class up imports what may not be there
+        kind: Any = infer_provider_class(provider)
+        profile_of: Any = inspect.getattr_static(kind, 'model_profile')  # a method in 1.x, static in 2.x
+        return kind.model_profile(model) if isinstance(profile_of, staticmethod) else profile_of(None, model)
+    return None
+
+
 class TapedModel(WrapperModel):
     """A model whose requests go to the tape of a run first.
 
@@ -55,32 +114,9 @@ class TapedModel(WrapperModel):
     """
 
     def __init__(self, model: Model | str, run: TapedRun, *, inside: bool = False) -> None:
-        Model.__init__(self)
-        self._model = model
+        super().__init__(NamedModel(model) if isinstance(model, str) else model)
         self._run = run
         self._inside = inside
-
-    @property
-    def wrapped(self) -> Model:  # pyright: ignore[reportIncompatibleVariableOverride], looked up no sooner than needed
-        """The model itself."""
-        if isinstance(self._model, str):
-            self._model = infer_model(self._model)
-        return self._model
-
-    @property
-    def model_name(self) -> str:
-        """Name of the model."""
-        return self._model.rpartition(':')[2] if isinstance(self._model, str) else self._model.model_name
-
-    @property
-    def system(self) -> str:
-        """Name of the provider."""
-        return self._model.partition(':')[0] if isinstance(self._model, str) else self._model.system
-
-    @property
-    def settings(self) -> Any:
-        """The model's own settings; one that is named has none."""
-        return None if isinstance(self._model, str) else self._model.settings
 
     async def request(self, *args: Any, **kwargs: Any) -> ModelResponse:
         """Answer from the recording, or ask the model."""
