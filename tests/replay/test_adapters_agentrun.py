@@ -586,6 +586,37 @@ def test_an_error_is_written_down_and_raised_again_as_the_same_class(error: Exce
     assert str(again) == str(error)
 
 
+class LateError(Exception):
+    """Has an attribute that cannot be read before it is set, as errors of httpx have."""
+
+    def __init__(self, message: str, *, request: object = None) -> None:
+        super().__init__(message)
+        self._request = request
+
+    @property
+    def request(self) -> object:
+        raise RuntimeError('The .request property has not been set.')
+
+
+def test_an_attribute_that_cannot_be_read_is_left_out():
+    again = rebuilt(raised(LateError('gone')))
+    assert (type(again), str(again)) == (LateError, 'gone')
+
+
+class Limited(Exception):  # noqa: N818, as short as the names that it stands for
+    pass
+
+
+class OtherBase(Exception):  # noqa: N818, the same
+    pass
+
+
+def test_of_classes_of_one_name_the_one_with_the_recorded_bases_is_raised():
+    both = type('Limited', (OtherBase, Limited), {'__module__': Limited.__module__})
+    assert type(rebuilt(raised(both('slow')))) is both
+    assert type(rebuilt(raised(Limited('slow')))) is Limited
+
+
 def test_an_error_whose_class_is_not_loaded_gets_a_stand_in_below_its_nearest_base():
     unknown = Raised(
         type='far.away.RateLimited',

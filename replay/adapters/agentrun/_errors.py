@@ -31,8 +31,7 @@ def raised(error: BaseException) -> Raised:
     `__dict__` stand its attributes if making it again with these arguments would not bring them back.
     """
     kind = type(error)
-    bases = tuple(_name(base) for base in kind.__mro__[1:] if base not in _ROOTS and not base.__name__.startswith('_'))
-    written = Raised(type=_name(kind), bases=bases, message=str(error), args=_arguments(error))
+    written = Raised(type=_name(kind), bases=_bases(kind), message=str(error), args=_arguments(error))
     attributes = _attributes(error)
     again = _constructed(kind, written)
     if attributes and (again is None or _attributes(again) != attributes):
@@ -48,7 +47,7 @@ def rebuilt(raised: Raised) -> Exception:
         known to make one, one of a stand-in class of that name, below the class or the nearest of its bases that is
         loaded.
     """
-    kind = _loaded(raised.type)
+    kind = _loaded(raised.type, raised.bases)
     error = None if kind is None else _made(kind, raised)
     if error is not None:
         return error
@@ -84,7 +83,7 @@ def _arguments_by_name(error: BaseException) -> JsonObject:
         wanted = [name for name in signature(type(error)).parameters if name != 'args']
     except ValueError:  # built-in classes without a signature
         wanted = []
-    names = [name for name in wanted if hasattr(error, name)]
+    names = [name for name in wanted if _has(error, name)]
     if (not names or names != wanted) and error.args != (str(error),):
         names.append('args')
     found: JsonObject = {}
@@ -92,6 +91,15 @@ def _arguments_by_name(error: BaseException) -> JsonObject:
         with suppress(*_UNWRITABLE):
             found[name] = to_jsonable_python(getattr(error, name))
     return found
+
+
+def _has(error: BaseException, name: str) -> bool:
+    """Whether an attribute is there to be read; httpx's `request` raises a RuntimeError as long as it is not set."""
+    try:
+        getattr(error, name)
+    except Exception:  # noqa: BLE001, a property may raise anything
+        return False
+    return True
 
 
 def _attributes(error: BaseException) -> JsonObject:
@@ -104,11 +112,23 @@ def _attributes(error: BaseException) -> JsonObject:
     return found
 
 
-def _loaded(name: str) -> type[Exception] | None:
+def _bases(kind: type[BaseException]) -> tuple[str, ...]:
+    return tuple(_name(base) for base in kind.__mro__[1:] if base not in _ROOTS and not base.__name__.startswith('_'))
+
+
+def _loaded(name: str, bases: tuple[str, ...] = ()) -> type[Exception] | None:
+    """Find a loaded class by name; of several, one that has the bases.
+
+    pydantic_ai 2.68 names classes that are both of a kind and of HTTP like the kind alone.
+    """
     module, _, attribute = name.rpartition('.')
     found = getattr(sys.modules.get(module or 'builtins'), attribute, None)
     if isinstance(found, type):
-        return found if issubclass(found, Exception) else None
+        if not issubclass(found, Exception):
+            return None
+        if not bases or _bases(found) == bases:
+            return found
+        return next((kind for kind in _below(found) if _name(kind) == name and _bases(kind) == bases), found)
     if '.' not in name:
         return None
     inner = [kind for kind in _below(Exception) if _name(kind) == name]  # defined inside of a class or function
