@@ -1,24 +1,28 @@
 """Servers that a block of `async with agent:` keeps: started when a recording needs them, and never by a replay."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
 from pydantic_ai.toolsets import AbstractToolset, CombinedToolset, WrapperToolset
 
-__all__ = ('begin_held', 'holding')
+__all__ = ('begin_held', 'holding', 'is_server')
+
+_KINDS = frozenset(
+    {'pydantic_ai.mcp.MCPServer', 'pydantic_ai.mcp.MCPToolset', 'pydantic_ai.toolsets.fastmcp.FastMCPToolset'}
+)
+
+
+def is_server(toolset: AbstractToolset[Any]) -> bool:
+    """Whether a toolset stands for a server."""
+    return any(f'{kind.__module__}.{kind.__qualname__}' in _KINDS for kind in type(toolset).__mro__)
 
 
 @contextmanager
-def holding(agent: Any, is_server: Callable[[AbstractToolset[Any]], bool]) -> Generator[None]:
-    """Let an agent that is entered in the block hold its servers instead of starting them.
-
-    Args:
-        agent: The agent.
-        is_server: Tells toolsets that stand for a server.
-    """
+def holding(agent: Any) -> Generator[None]:
+    """Let an agent that is entered in the block hold its servers instead of starting them."""
 
     def held(leaf: AbstractToolset[Any]) -> AbstractToolset[Any]:
         return _Held(leaf) if is_server(leaf) else leaf

@@ -17,6 +17,7 @@ from replay.adapters._protocol import Conductor, Started
 from replay.adapters.agentrun._calls import within
 from replay.adapters.pydantic_ai._clock import logical_readings, reading
 from replay.adapters.pydantic_ai._compat import HookMissing, installed_version
+from replay.adapters.pydantic_ai._holds import holding
 from replay.adapters.pydantic_ai._model import taped
 from replay.adapters.pydantic_ai._runs import TapedRun, current, run_of
 from replay.adapters.pydantic_ai._toolsets import approved_calls
@@ -55,6 +56,7 @@ _originals: list[tuple[Any, str, Any]] = []
 def _put_up() -> None:
     for owner, name, make in (
         (Agent, 'iter', _iter),
+        (Agent, '__aenter__', _entering),
         (ModelRequestNode, 'stream', _stream),
         (CallToolsNode, 'stream', _stream),
         (StreamedRunResult, '__init__', _streamed_result),
@@ -78,6 +80,14 @@ def _iter(original: Callable[..., Any]) -> Callable[..., Any]:
     cast('Any', iter).__signature__ = inspect.signature(original)
     iter.__doc__ = original.__doc__
     return iter
+
+
+def _entering(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def __aenter__(self: Any) -> Any:  # noqa: N807, the name it stands for
+        with holding(self):
+            return await original(self)
+
+    return __aenter__
 
 
 def _inferred(agent: Any) -> str | None:

@@ -15,16 +15,7 @@ from replay.adapters.pydantic_ai._holds import begin_held
 from replay.canon import Json, JsonObject
 from replay.errors import CassetteInconsistent, Where
 
-__all__ = ('Servers', 'TapedServer', 'is_server')
-
-_KINDS = frozenset(
-    {'pydantic_ai.mcp.MCPServer', 'pydantic_ai.mcp.MCPToolset', 'pydantic_ai.toolsets.fastmcp.FastMCPToolset'}
-)
-
-
-def is_server(toolset: AbstractToolset[Any]) -> bool:
-    """Whether a toolset stands for a server."""
-    return any(f'{kind.__module__}.{kind.__qualname__}' in _KINDS for kind in type(toolset).__mro__)
+__all__ = ('Servers', 'TapedServer')
 
 
 class Servers:

@@ -19,8 +19,9 @@ from pydantic_ai.toolsets import AbstractToolset, CombinedToolset, WrapperToolse
 from pydantic_ai.toolsets._dynamic import DynamicToolset
 
 from replay.adapters.pydantic_ai._calls import TapedCalls, Work
+from replay.adapters.pydantic_ai._holds import is_server
 from replay.adapters.pydantic_ai._outcomes import return_annotation
-from replay.adapters.pydantic_ai._servers import Servers, TapedServer, is_server
+from replay.adapters.pydantic_ai._servers import Servers, TapedServer
 from replay.canon import Json, JsonObject
 
 __all__ = ('TapedTools', 'TapedToolset', 'approved_calls')

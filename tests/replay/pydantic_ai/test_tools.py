@@ -1,5 +1,6 @@
 """Tools of pydantic_ai's agents: their calls recorded, and answered from the recording."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -269,7 +270,11 @@ async def test_an_error_of_a_tool_is_raised_again(tmp_path: Path):
 async def test_another_result_leaves_the_recording(tools: str, node: str, tmp_path: Path):
     def make(result: int) -> Agent[None, str]:
         agent = Agent(calling([call('get')], 'Done'), name='agent')
-        agent.tool_plain(lambda: result, name='get')
+
+        @agent.tool_plain
+        def get() -> int:
+            return result
+
         return agent
 
     with use_cassette('a', dir=tmp_path, record='once'):
@@ -284,7 +289,11 @@ async def test_nested_runs_count_into_the_usage_in_a_replay(tmp_path: Path):
 
     def make() -> Agent[None, str]:
         inner = Agent(calling([call('add', a=1)], 'Inner'), name='inner')
-        inner.tool_plain(lambda a: a, name='add')
+
+        @inner.tool_plain
+        def add(a: int) -> int:
+            return a
+
         agent = Agent(calling([call('ask')], 'Outer'), name='outer')
 
         @agent.tool
@@ -314,8 +323,12 @@ def test_run_sync_and_tools_in_threads_are_recorded(tmp_path: Path):
         return agent
 
     found: list[bytes] = []
+    loop = asyncio.new_event_loop()  # the library would make one and leave it open
+    asyncio.set_event_loop(loop)
     for _ in range(2):
         with use_cassette('a', dir=tmp_path, record='once'):
             found.append(make().run_sync('Go').all_messages_json())
+    asyncio.set_event_loop(None)
+    loop.close()
     assert found[0] == found[1]
     assert ran == [1, 1]
