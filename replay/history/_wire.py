@@ -6,6 +6,7 @@ cannot be repaired is refused with its JSON path; what had to be assumed is told
 
 from datetime import datetime
 from typing import NoReturn, cast
+from uuid import NAMESPACE_URL, uuid5
 
 from replay.canon import Json, JsonObject
 from replay.errors import HistoryInvalid, NotSupported, Where
@@ -26,6 +27,10 @@ _TEXTS = frozenset({'tool_name', 'tool_call_id', 'id', 'signature', 'provider_na
 _OBJECTS = frozenset({'provider_details'})
 _ARRAYS_TOO = frozenset({'user-prompt', 'retry-prompt'})
 """Parts whose content may be an array."""
+_RETRY = frozenset({'content', 'tool_name', 'tool_call_id', 'timestamp'})
+"""What a retry prompt takes over from what 2.x writes for it."""
+_GO_WITHOUT_SAYING: tuple[Json, ...] = (None, 0, 'complete', 'success')
+"""Values of fields of later versions that say no more than their absence."""
 _TEXT_PARTS = frozenset({'system-prompt', 'text', 'thinking'})
 """Parts whose content is text."""
 
@@ -83,7 +88,7 @@ class Wire:
         )
 
     def _part(self, value: Json, shapes: object, path: str) -> JsonObject:
-        part = self._object(value, path)
+        part = self._retry(self._object(value, path), path)
         kind = part.get('part_kind')
         known = cast('dict[str, Shape]', shapes)
         shape = known.get(kind) if isinstance(kind, str) else None
@@ -96,6 +101,15 @@ class Wire:
         if 'args' in part and not isinstance(part['args'], str | dict | None):
             self.refuse('arguments of a call', f'{path}.args', expected='text or an object', got=_short(part['args']))
         return self._shaped(shape, part, path)
+
+    def _retry(self, part: JsonObject, path: str) -> JsonObject:
+        """Read what pydantic_ai 2.x writes for a retry prompt as one: it tells those of tools from the others."""
+        of_tool = part.get('part_kind') == 'tool-return' and part.get('outcome') == 'retried'
+        if not of_tool and part.get('part_kind') != 'retry-feedback':
+            return part
+        self._assumed.append(f'{path}: a {part["part_kind"]} part that asks for a retry was read as a retry-prompt')
+        told = {key: item for key, item in part.items() if key in _RETRY and item is not None}
+        return {'tool_call_id': f'pyd_ai_{uuid5(NAMESPACE_URL, path).hex}', **told, 'part_kind': 'retry-prompt'}
 
     def _usage(self, value: Json, path: str) -> JsonObject:
         if value is None:
@@ -120,7 +134,8 @@ class Wire:
 
     def _shaped(self, shape: Shape, value: JsonObject, path: str) -> JsonObject:
         """Put the keys in wire order, with usual values for those that are missing."""
-        if surplus := [key for key in value if key not in shape.keys]:
+        surplus = [key for key, item in value.items() if key not in shape.keys and item not in _GO_WITHOUT_SAYING]
+        if surplus:
             self._assumed.append(f'{path}: fields that 1.38 does not know were left out: {", ".join(surplus)}')
         return {key: self._value(shape, value, key, path) for key in shape.keys}
 
