@@ -148,7 +148,7 @@ async def main(arguments: argparse.Namespace) -> None:
             with cProfile.Profile() as profile:
                 for _ in range(10):
                     await run()
-            pstats.Stats(profile).sort_stats('tottime').print_stats(45)
+            pstats.Stats(profile).sort_stats(arguments.sort).print_stats(60)
 
 
 if __name__ == '__main__':
@@ -157,4 +157,5 @@ if __name__ == '__main__':
     parser.add_argument('--turns', type=int, nargs='+', default=[3, 10, 100, 300], help='tool turns of the runs')
     parser.add_argument('--profile', type=int, metavar='TURNS', help='profile one side instead')
     parser.add_argument('--side', default='replay', help='which one: replay, load, record, write, live')
+    parser.add_argument('--sort', default='tottime', help='order of a profile: tottime, cumtime')
     asyncio.run(main(parser.parse_args()))

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
+from operator import is_
 from typing import Any, Self, cast
 
 from .canon import Json, JsonObject
@@ -62,7 +63,7 @@ class Exchange:
             return live if all(found[key] is live[key] for key in live) else found
         if isinstance(recorded, list) and isinstance(live, list):
             items = [self.respelt(*pair) for pair in zip(recorded, live, strict=False)] + live[len(recorded) :]
-            return live if all(map(_is_same, items, live)) else items
+            return live if all(map(is_, items, live)) else items
         if isinstance(recorded, str) and isinstance(live, str):
             return recorded if recorded != live and self._bind_text(recorded, live) else live
         if _is_number(recorded) and _is_number(live) and type(recorded) is type(live):
@@ -193,10 +194,6 @@ def _number_like(value: Json, text: str) -> Json:
 
 def _is_number(value: Json) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_same(one: object, other: object) -> bool:
-    return one is other
 
 
 def respelt_definition(exchange: Exchange, recorded: Definition | None, live: Definition) -> Definition:

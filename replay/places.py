@@ -6,6 +6,7 @@ reported as what it is, and not as a run that is not there.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import cast
 
 from .adapters import Started
@@ -118,6 +119,7 @@ class Places:
         return lambda run: 0 if begins_alike(run, started) else 1 if begins_alike(run, started, self._exchange) else 2
 
 
+@lru_cache(maxsize=256)
 def _place(within: tuple[str, str] | None) -> str:
     """Where runs of a tool call have their names: those of the call's nested runs begin with it."""
     return '' if within is None else run_name('x', parent=within[0], tool=within[1]).rpartition('/')[0]

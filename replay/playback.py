@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import is_
 from typing import cast
 
 from .attempts import definition_of, outcome_of, parsed
@@ -47,6 +48,8 @@ class Playback:
         self._sent: list[JsonObject] = []  # what the model was sent last, as recorded
         self._fresh: list[JsonObject] = list(recorded.history)  # came since then
         self._spelt: tuple[Definition | None, Definition, Definition] = (None, _NONE, _NONE)  # recorded, live, respelt
+        self._bytes: dict[int, bytes] = {}  # of recorded messages, by their ids: each is dumped once
+        self._same: Request | None = None  # the latest that was found to send what was recorded
         self._matched: tuple[Definition | None, Definition | None] = (None, None)  # that are known to be equal
 
     @property
@@ -63,22 +66,34 @@ class Playback:
             facts = cast('JsonObject', self._exchange.respelt(recorded.facts, dict(facts)))
         return self._counted(match_node(recorded, kind, facts))
 
+    def has(self, effect: Effect) -> bool:
+        """Whether an effect is one that the recording has as well: then it tells nothing that stands not there."""
+        node = self.recorded.nodes[self.at]
+        if isinstance(effect, Request):
+            told = not self._asked and effect.message in effect.sent[-1:]
+            return told and self._sends_as_recorded(effect, node)
+        if isinstance(effect, Calls):
+            recorded = {(call['tool_name'], call['tool_call_id']) for call in calls_of(node.message)}
+            live = (*calls_of(effect.response), *effect.calls)
+            return all((call['tool_name'], call['tool_call_id']) in recorded for call in live)
+        return True
+
     def respelt(self, effect: Effect) -> Request | None:
         """A request with minted values as they were recorded, before it is compared; None if it holds no others."""
         if not isinstance(effect, Request) or not self._exchange:
             return None
         node, exchange = self.recorded.nodes[self.at], self._exchange
-        fresh = [] if self._asked else self._due(node)
         definition = self._definition(node, effect)
-        if not self._asked and effect.appended and _same_bytes(fresh, effect.sent):
+        if not self._asked and self._sends_as_recorded(effect, node):
             return None if definition is effect.definition else replace(effect, definition=definition)
+        fresh = [] if self._asked else self._due(node)
         known = merged([*self._sent, *fresh])
         edit = None if self._asked else cast('JsonObject | None', node.facts.get('history_edit'))
         live = parsed(effect.sent)
         sent = respelt_messages(exchange, _edited(known, edit), live)
         message = cast('JsonObject', own(effect.message))
         told = message if node.message is None else cast('JsonObject', exchange.respelt(node.message, message))
-        if told is message and definition is effect.definition and all(map(_is_same, sent, live)):
+        if told is message and definition is effect.definition and all(map(is_, sent, live)):
             return None
         spelt = [dumps(one) if one is not was else data for one, was, data in zip(sent, live, effect.sent, strict=True)]
         return replace(effect, message=dumps(told), sent=spelt, definition=definition)
@@ -112,7 +127,7 @@ class Playback:
         Returns:
             Index of the node at which they differ first, and what differs; None if they are equal.
         """
-        return _difference_at_end(self.recorded, finish, self._matched_in_whole, self._counted)
+        return _difference_at_end(self.recorded, finish, self._dumped, self._matched_in_whole, self._counted)
 
     def respelt_end(self, finish: Finish) -> Finish:
         """How a run was left, with minted values as they were recorded: those too that no model was sent."""
@@ -122,7 +137,7 @@ class Playback:
         live = cast('list[JsonObject]', own(finish.messages))
         pairs = zip(expected, live, strict=False)
         spelt = [*(self._exchange.respelt(old, new) for old, new in pairs), *live[len(expected) :]]
-        return finish if all(map(_is_same, spelt, live)) else replace(finish, messages=dumps(cast('Json', spelt)))
+        return finish if all(map(is_, spelt, live)) else replace(finish, messages=dumps(cast('Json', spelt)))
 
     def _definition(self, node: Node, effect: Request) -> Definition:
         """The definition of a request respelt; those that came before are known."""
@@ -197,7 +212,7 @@ class Playback:
     def _compared_messages(self, effect: Request, node: Node) -> Difference | None:
         fresh = self._due(node)
         edit = cast('JsonObject | None', node.facts.get('history_edit'))
-        if edit is None and effect.appended and _same_bytes(fresh, effect.sent):
+        if edit is None and self._sends_as_recorded(effect, node):
             self._sent.extend(fresh)
             return None
         live = parsed(effect.sent)
@@ -208,6 +223,20 @@ class Playback:
         live = merged([*self._sent, *live] if effect.appended else live)
         self._sent = _edited(merged([*self._sent, *fresh]), edit)
         return self._match(self._sent, live)
+
+    def _sends_as_recorded(self, effect: Request, node: Node) -> bool:
+        """Whether what is new in the first request of a node is, byte for byte, what came since the last request."""
+        if effect is not self._same:
+            if not effect.appended or list(map(self._dumped, self._due(node))) != list(effect.sent):
+                return False
+            self._same = effect
+        return True
+
+    def _dumped(self, message: JsonObject) -> bytes:
+        known = self._bytes.get(id(message))
+        if known is None:
+            known = self._bytes[id(message)] = dumps(message)
+        return known
 
     def _due(self, node: Node) -> list[JsonObject]:
         """Recorded messages that came since the last request."""
@@ -236,10 +265,6 @@ class Playback:
             return difference
         self.left_out.append(difference)
         return None
-
-
-def _is_same(one: object, other: object) -> bool:
-    return one is other
 
 
 def all_messages(run: Run) -> list[JsonObject]:
@@ -299,14 +324,6 @@ def _outcome(node: Node, response: JsonObject | None, *, streamed: bool) -> Outc
     return Failed(raised=node.raised, stream=stream)
 
 
-def _same_bytes(recorded: Sequence[JsonObject], live: Sequence[bytes]) -> bool:
-    return len(recorded) == len(live) and all(map(_equal_bytes, recorded, live))
-
-
-def _equal_bytes(recorded: JsonObject, live: bytes) -> bool:
-    return dumps(recorded) == live
-
-
 def _edited(messages: list[JsonObject], edit: JsonObject | None) -> list[JsonObject]:
     if edit is None:
         return messages
@@ -317,6 +334,7 @@ def _edited(messages: list[JsonObject], edit: JsonObject | None) -> list[JsonObj
 def _difference_at_end(
     recorded: Run,
     finish: Finish,
+    dumped: Callable[[JsonObject], bytes],
     match: Callable[[JsonObject, JsonObject, bool], Difference | None],
     counted: Callable[[Difference | None], Difference | None],
 ) -> tuple[int, Difference] | None:
@@ -326,7 +344,7 @@ def _difference_at_end(
         return last, Difference(cause='error', field='raised', recorded=_named(old), live=_named(new))
     expected = all_messages(recorded)
     begin = new_from(recorded)
-    if finish.new_from == begin and dumps(cast('Json', expected)) == finish.messages:
+    if finish.new_from == begin and b'[%b]' % b','.join(map(dumped, expected)) == finish.messages:
         return None
     live = cast('list[JsonObject]', own(finish.messages))
     if finish.new_from != begin or len(live) != len(expected):

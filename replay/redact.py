@@ -10,7 +10,8 @@ that redacting twice is redacting once.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from operator import is_
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 from urllib.parse import quote
 
@@ -71,15 +72,14 @@ class Redactor:
         self._any = bool(self._functions or patterns)
         self._known: dict[str, str] = {}
         self._values: tuple[_Value, ...] = ()
+        self._spellings: tuple[str, ...] = ()
         self._last: tuple[bytes, bytes] = (b'', b'')
         self.learn(environ or {})
 
     def learn(self, environ: Mapping[str, str]) -> None:
         """Take on the values of environment variables, beside those that are known: a test may set and unset them."""
-        fresh = {
-            value: name for name, value in sorted(environ.items(), reverse=True)
-            if VARIABLES.search(name.upper()) and _is_value(value)
-        }  # fmt: skip
+        names = sorted(filter(_is_secret_variable, environ), reverse=True)
+        fresh = {value: name for name in names if _is_value(value := environ[name])}
         if fresh.keys() <= self._known.keys():
             return
         self._known = {**fresh, **self._known}
@@ -87,6 +87,7 @@ class Redactor:
         self._values = tuple(
             _Value(_spellings(value), _stand_in(f'env {self._known[value]}')) for value in longest_first
         )
+        self._spellings = tuple(spelling for value in self._values for spelling in value.spellings)
         self._last = (b'', b'')
 
     def text(self, text: str) -> str:
@@ -175,7 +176,7 @@ class Redactor:
             for anchor, pattern in _ANCHORED:
                 if anchor in lower and pattern.search(text):
                     return True
-        return any(spelling in text for value in self._values for spelling in value.spellings)
+        return any(spelling in text for spelling in self._spellings)
 
     def _plain(self, text: str) -> str:
         """Redact by fields of JSON in the text, variables, rules and formats, in this order."""
@@ -197,7 +198,7 @@ class Redactor:
             return _stand_in(_label(field)) if field and _is_secret(field, value) else self.text(value)
         if isinstance(value, list):
             items = [self._walked(item, field) for item in value]
-            return value if all(map(_is_same, items, value)) else items
+            return value if all(map(is_, items, value)) else items
         if isinstance(value, dict):
             return self._walked_object(value)
         return value
@@ -211,7 +212,7 @@ class Redactor:
                 ordinal += 1
                 name = f'{new}#{ordinal}'
             found[name] = self._walked(item, key)
-        same = found.keys() == value.keys() and all(map(_is_same, found.values(), value.values()))
+        same = found.keys() == value.keys() and all(map(is_, found.values(), value.values()))
         return value if same else found
 
     def _found(self, value: Json, path: str, field: str = '') -> Iterator[tuple[str, str]]:
@@ -337,6 +338,11 @@ def _looks_random(value: str) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
+def _is_secret_variable(name: str) -> bool:
+    return VARIABLES.search(name.upper()) is not None
+
+
 def _is_value(value: str) -> bool:
     return len(value.strip()) >= _SHORTEST and value.strip().lower() not in COMMON and len(set(value.strip())) > 3
 
@@ -353,10 +359,6 @@ def _applied(function: Callable[[str], str], text: str) -> str:
     if not isinstance(redacted, str):
         raise _refused(f'{function!r} gave {type(redacted).__name__}', 'a function that does not return text')
     return redacted
-
-
-def _is_same(one: object, other: object) -> bool:
-    return one is other
 
 
 def _checked(rule: object) -> Rule:

@@ -147,7 +147,6 @@ class SessionRun(RunConductor):
             return
         redactor = self._ledger.redactor
         messages = redactor.data(messages)
-        all_messages = cast('list[Json]', own(messages))
         run = self._tape.run
         self.view = RunView(
             name=redactor.text(self._tape.name),
@@ -155,5 +154,5 @@ class SessionRun(RunConductor):
             node_kinds=tuple(self._tape.kinds),
             nodes=run.nodes if run else (),
             all_json=messages,
-            new_json=messages if not new_from else dumps(all_messages[new_from:]),
+            new_json=messages if not new_from else dumps(cast('list[Json]', own(messages))[new_from:]),
         )

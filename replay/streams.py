@@ -61,8 +61,8 @@ def response_to(node: Node, later: Sequence[Node]) -> JsonObject | None:
         return cast('JsonObject', node.facts['response'])
     if node.then:
         return node.then[0]
-    later = list(dropwhile(_asked_nothing, later))
-    return later[0].message if later and later[0].kind in TAKES_RESPONSE and node.raised is None else None
+    taker = next(dropwhile(_asked_nothing, later), None)
+    return taker.message if taker and taker.kind in TAKES_RESPONSE and node.raised is None else None
 
 
 def _asked_nothing(node: Node) -> bool:

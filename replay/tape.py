@@ -217,7 +217,7 @@ class Tape:
         self.requests += isinstance(effect, Request)
         if self.divergence is not None:
             return Stop(divergence=self.divergence)
-        asked, effect = effect, effect if self._veil is None else self._veil.effect(effect)
+        asked, effect = effect, self._veiled(effect)
         respelt = None if self._playback is None else self._playback.respelt(effect)
         if isinstance(effect, Request) and self._carries:
             told = carried_request(self.exchange, respelt or effect)
@@ -309,6 +309,14 @@ class Tape:
 
     def _unveiled(self, live: bytes, respelt: bytes) -> bytes:
         return respelt if self._veil is None else self._veil.unveiled(live, respelt, self.exchange)
+
+    def _veiled(self, effect: Effect) -> Effect:
+        """The effect without its secrets. One that the recording has is as free of them as that is."""
+        if self._veil is None:
+            return effect
+        if self._draft is None and self._playback is not None and self._playback.has(effect):
+            return self._veil.known(effect)
+        return self._veil.effect(effect)
 
     def _ended(self, outcome: Outcome, effect: Effect | None = None) -> None:
         if self._chunks and isinstance(outcome, Answered | Failed | Cut):

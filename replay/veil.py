@@ -80,17 +80,22 @@ class Veil:
         """Redact what a run is about to do."""
         match effect:
             case Request(message=message, sent=sent, definition=definition):
-                if definition is not self._definition[0]:  # equal ones stay the same object, which a playback counts on
-                    self._definition = (definition, _definition(definition, self.redactor))
                 data = self.redactor.data
                 own = data(message)
                 others = [own if one is message else data(one) for one in sent]
-                return replace(effect, message=own, sent=others, definition=self._definition[1])
+                return replace(effect, message=own, sent=others, definition=self._defined(definition))
             case Calls(response=response, calls=calls):
                 first, *rest = cast('list[JsonObject]', self.redactor.json([response, *calls]))
                 return replace(effect, response=first, calls=rest)
             case Count():
                 return effect
+
+    def known(self, effect: Effect) -> Effect:
+        """Redact what an effect holds beside that which a redacted recording has of it."""
+        definition = self._defined(effect.definition) if isinstance(effect, Request) else None
+        if not isinstance(effect, Request) or definition is effect.definition:
+            return effect
+        return replace(effect, definition=definition)
 
     def outcome(self, outcome: Outcome) -> Outcome:
         """Redact what came of an effect."""
@@ -110,6 +115,11 @@ class Veil:
     def ended(self, ended: Ended) -> Ended:
         """Redact what came of calls."""
         return replace(ended, results={index: _result(one, self.redactor) for index, one in ended.results.items()})
+
+    def _defined(self, definition: Definition) -> Definition:
+        if definition is not self._definition[0]:  # equal ones stay the same object, which a playback counts on
+            self._definition = (definition, _definition(definition, self.redactor))
+        return self._definition[1]
 
     def finish(self, finish: Finish) -> Finish:
         """Redact how a run was left."""
@@ -150,7 +160,8 @@ def veiled_run(run: Run, redactor: Redactor) -> Run:
     Returns:
         The run itself if it holds no secret.
     """
-    if all(redactor.json(value) is value for _, _, value in _pieces(run)):
+    pieces = [value for _, _, value in _pieces(run)]
+    if redactor.json(pieces) is pieces or all(redactor.json(value) is value for value in pieces):
         return run
     return replace(
         run,  # with its name, which its ids were made of

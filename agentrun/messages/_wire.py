@@ -51,14 +51,26 @@ def dump_messages(messages: Sequence[ModelMessage]) -> bytes:
     Raises:
         pydantic_core.PydanticSerializationError: If a message holds what JSON cannot.
     """
+    states = _states(messages)
+    whole = _at_once(states)
+    return whole if whole is not None else b'[' + b','.join(map(_dumped, messages, states)) + b']'
+
+
+def dump_plain(messages: Sequence[ModelMessage]) -> bytes | None:
+    """Return the JSON of messages whose values are all plain; None if they have to be left to the adapter."""
+    return _at_once(_states(messages))
+
+
+def _states(messages: Sequence[ModelMessage]) -> list[dict[str, Any] | None]:
     orders = _orders()
-    states = [_plain(message, orders) for message in messages]
-    if None not in states:
-        try:
-            return _untyped().to_json(states)
-        except PydanticSerializationError:
-            pass  # the adapter fails too, and tells it in the words that users know
-    return b'[' + b','.join(map(_dumped, messages, states)) + b']'
+    return [_plain(message, orders) for message in messages]
+
+
+def _at_once(states: list[dict[str, Any] | None]) -> bytes | None:
+    try:
+        return None if None in states else _untyped().to_json(states)
+    except PydanticSerializationError:  # the adapter fails too, and tells it in the words that users know
+        return None
 
 
 def _dumped(message: ModelMessage, state: dict[str, Any] | None) -> bytes:

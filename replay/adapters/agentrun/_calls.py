@@ -95,7 +95,7 @@ class TapedCalls:
             raise self._conductor.diverged(answer.divergence)
         if isinstance(answer, Do):
             await self._run_tools(answer.token, batch, work)
-        elif all(self._how(call) == 'replay' for call in batch.calls):
+        elif not self._conductor.options.runs_tools or all(self._how(call) == 'replay' for call in batch.calls):
             self._feed(cast('Ended', answer.outcome), batch, work)
         else:
             await self._run_again(cast('Ended', answer.outcome), batch, work)
@@ -194,7 +194,7 @@ class TapedCalls:
         if result.raised is not None:
             raise rebuilt(result.raised)
         self.returned += result.kind == 'return'
-        return work.check(index) or self._restored(call, result, work.returns(index))
+        return work.check(index) or self._restored(index, result, call, work)
 
     def _skip(self, index: int, call: ToolCallPart) -> None:
         """Count the runs inside of a call as played, and what they used."""
@@ -215,18 +215,20 @@ class TapedCalls:
             else:
                 self.returned += result.kind == 'return'
                 checked = work.check(index)
-                work.arrived(index, checked or self._restored(batch.calls[index], result, work.returns(index)))
+                work.arrived(index, checked or self._restored(index, result, batch.calls[index], work))
         if failure is not None:
             raise rebuilt(failure)
         never = [call for index, call in enumerate(batch.calls) if index not in ended.finished]
         if never:
             raise self._lacks(never[0])
 
-    def _restored(self, call: ToolCallPart, result: ToolResult, annotation: Any) -> ToolOutcome:
+    def _restored(self, index: int, result: ToolResult, call: ToolCallPart, work: ToolWork) -> ToolOutcome:
         """Make a recorded outcome again; a name of a type that has become another one is a difference."""
-        tag, live = result.types.get('content'), name_of(annotation)
+        tag = result.types.get('content')
+        annotation = work.returns(index) if is_named(tag) else Any
+        live = name_of(annotation) if is_named(tag) else tag
         try:
-            if not is_named(tag) or tag == live:
+            if tag == live:
                 return restored_outcome(result, annotation)
         except NotFitting as error:
             if has_stand_in(dumps([result.content, result.metadata]).decode()):

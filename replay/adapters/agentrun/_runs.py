@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from operator import is_
 from typing import NoReturn, TypeVar, cast
 
 from pydantic import TypeAdapter
@@ -219,7 +220,7 @@ class TapedRun:
     def _request_of(self, call: ModelCall, *, streamed: bool) -> Request:
         """Write down what is new in a request; everything, if what the model was sent before no longer stands."""
         messages, count = call.messages, len(self._sent)
-        appended = len(messages) > count and all(map(_is_same, messages, self._sent))
+        appended = len(messages) > count and all(map(is_, messages, self._sent))
         fresh = messages[count:] if appended else messages
         self._sent = list(messages)
         own = self._request if self._request is not None else cast('ModelRequest', messages[-1])
@@ -237,7 +238,3 @@ def _interruption(error: BaseException | None) -> str | None:
     if error is None or isinstance(error, Exception | GeneratorExit):
         return None
     return type(error).__name__ if isinstance(error, KeyboardInterrupt | SystemExit) else 'cancelled'
-
-
-def _is_same(one: object, other: object) -> bool:
-    return one is other

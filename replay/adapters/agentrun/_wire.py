@@ -23,6 +23,7 @@ from agentrun.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
+from agentrun.messages._wire import dump_plain
 from agentrun.models._base import ModelRequestParameters
 from agentrun.tools import ToolDefinition
 from replay.adapters.agentrun._objects import canonical, restored, same, types_of
@@ -58,7 +59,8 @@ def messages_bytes(messages: Sequence[ModelMessage]) -> bytes:
 
     Without its warnings: a file whose type cannot be guessed earns one when the user dumps it, and none of ours.
     """
-    return ModelMessagesTypeAdapter.dump_json(list(messages), warnings=False)
+    plain = dump_plain(messages)
+    return ModelMessagesTypeAdapter.dump_json(list(messages), warnings=False) if plain is None else plain
 
 
 def message_bytes(message: ModelMessage) -> bytes:
