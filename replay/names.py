@@ -6,6 +6,7 @@ not keep apart (upper and lower case, characters that some refuse, what was cut 
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import PurePosixPath, PureWindowsPath
 
@@ -76,6 +77,7 @@ def cassette_name(test_id: str, *, backends: Collection[str] = BACKENDS) -> str:
     return '/'.join([*path, f'{stem}{tail}{SUFFIX}'])
 
 
+@lru_cache(maxsize=256)
 def checked_name(name: str) -> str:
     """See to it that a name that somebody chose stays in the folder and suits every file system.
 

@@ -128,6 +128,10 @@ class Redactor:
             return value
         return self._walked(value)
 
+    def clears(self, value: object) -> bool:
+        """Whether a look at all of a value, a dataclass or JSON, shows that it holds no secret."""
+        return not self._may_hold(dumps(cast('Json', value)).decode())
+
     def data(self, data: bytes) -> bytes:
         """Redact JSON as canonical bytes.
 

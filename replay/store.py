@@ -55,6 +55,8 @@ class Store:
         """
         checked = checked_name(name.removesuffix(PENDING) if pending else name)
         path = self.folder / f'{checked}{PENDING if pending else ""}'
+        if not _passes_link(self.folder, path):
+            return path
         try:
             inside = path.resolve().is_relative_to(self.folder.resolve())
         except (OSError, RuntimeError) as error:  # a loop of links
@@ -246,6 +248,12 @@ def _with_orders(cassette: Cassette, there: Cassette) -> Cassette:
 def _with_order(node: Node, there: Node) -> Node:
     failed = node.raised is not None or there.raised is not None
     return replace(node, started=there.started, finished=node.finished if failed else there.finished)
+
+
+def _passes_link(folder: Path, path: Path) -> bool:
+    """Whether a path below a folder goes through a link: one that does not is inside, wherever the folder is."""
+    below = (path, *path.parents[: len(path.parts) - len(folder.parts) - 1])
+    return os.name == 'nt' or any(map(os.path.islink, below))  # Windows has junctions as well
 
 
 def read_cassette(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> Cassette:
