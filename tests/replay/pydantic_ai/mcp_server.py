@@ -2,17 +2,18 @@
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 try:
-    from mcp.server.fastmcp import FastMCP
+    kind: Any = import_module('mcp.server.fastmcp').FastMCP
 except ImportError:  # since 2.0 under another name
-    from mcp.server.mcpserver import MCPServer as FastMCP
+    kind = import_module('mcp.server.mcpserver').MCPServer
 
-server = FastMCP('sums', instructions='Sums are exact.')
+server = kind('sums', instructions='Sums are exact.')
 
 
-@server.tool()
 def add(a: int, b: int) -> int:
     """Add two numbers."""
     if b < 0:
@@ -20,11 +21,13 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-@server.tool()
 def spell(n: int) -> str:
     """Spell a number."""
     return {1: 'one', 2: 'two'}.get(n, 'many')
 
+
+server.add_tool(add)
+server.add_tool(spell)
 
 if __name__ == '__main__':
     with Path(sys.argv[1]).open('a') as log:
