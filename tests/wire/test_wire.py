@@ -244,3 +244,20 @@ async def test_malformed_json_in_a_stream_is_replayed_as_the_same_error(stage: S
     broken = Answer(content_type=EVENTS, pieces=[*events[:4], b'event: content_block_delta\ndata: {"id": \n\n'])
     first, second = await stage.fails_twice(by_stream, broken)
     assert_same(first, second)
+
+
+async def test_a_model_by_name_replays_without_a_key(
+    dialect: Dialect, loopback: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    loopback.answers = [dialect.answer(Said(text='In Paris.'), stream=False)]
+    async with dialect.model(loopback.url) as model:
+        with use_cassette('one', dir=tmp_path, record='once'):
+            first = await agentrun.Agent(PydanticAIModel(model), name='agent').run('Where?')
+    for key in ('OPENAI_API_KEY', 'ANTHROPIC_API_KEY'):
+        monkeypatch.delenv(key, raising=False)
+    with use_cassette('one', dir=tmp_path):
+        agent = agentrun.Agent(
+            'anthropic:claude-test' if dialect is DIALECTS['anthropic'] else 'openai:gpt-5', name='agent'
+        )
+        second = await agent.run('Where?')
+    assert second.all_messages_json() == first.all_messages_json()
