@@ -10,7 +10,9 @@ from replay.cassette import Definition, Node, Raised, Run, ToolResult
 from replay.effects import Answered, Count, Counted, Do, Ended, Failed, Replay, Stop
 from replay.modes import MODES, Action, Found
 from replay.playback import all_messages, new_from, node_of_message
+from replay.redact import Redactor
 from replay.tape import Tape, TapeError
+from replay.veil import Veil
 from tests.replay.wire import answered, asked, call, calls, do, finish, record, request, results, returned, text, user
 
 FIRST, LAST = asked(user()), answered(text())
@@ -327,6 +329,19 @@ def test_a_recording_without_definitions_compares_messages_alone():
     run = Run(name='a', agent='a', nodes=nodes)
     tape = start(player(run))
     assert outcome(tape.begin(request(FIRST, definition=Definition(instructions='New.')))) == Answered(message=LAST)
+
+
+@pytest.mark.parametrize(('live', 'searched'), [(FIRST, False), (asked(user('another question')), True)])
+def test_a_request_is_searched_for_secrets_unless_the_recording_has_it(live: Any, searched: bool):
+    seen: list[str] = []
+
+    def search(found: str) -> str:
+        seen.append(found)
+        return found
+
+    tape = start(Tape(name='agent', agent='agent', recorded=record(), veil=Veil(Redactor(rules=[search]))))
+    assert isinstance(tape.begin(request(live)), Stop if searched else Replay)
+    assert (live['parts'][0]['content'] in seen) is searched
 
 
 def test_counted_tokens_are_replayed_and_their_errors_too():
