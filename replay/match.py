@@ -65,8 +65,8 @@ class _Absent(str):
 ABSENT = _Absent('(absent)')
 """Stands for a value that one side does not have."""
 
-VOLATILE = frozenset({'timestamp', 'run_id'})
-"""Fields of messages and their parts that a match leaves aside: logical times and run ids."""
+VOLATILE = frozenset({'timestamp', 'run_id', 'conversation_id', 'model_id'})
+"""Fields of messages and their parts that a match leaves aside: logical times, ids of runs, who was to answer."""
 
 _CAUSE_OF_PART: Mapping[str, Cause] = {
     'system-prompt': 'system prompt',

@@ -256,6 +256,8 @@ class Playback:
             return found
         if 'instructions' not in self._fields:
             (recorded,), (live,) = _uninstructed([recorded]), _uninstructed([live])
+        if recorded.get('model_id', '') is None:  # of a version that did not know it; the run fills it in
+            live = {**live, 'model_id': None}
         place = first_difference(recorded, live)
         return place and self._counted(Difference(cause='history', field=place[0], recorded=place[1], live=place[2]))
 

@@ -353,7 +353,7 @@ class Session(Conductor):
             tape = Tape(
                 name=name,
                 agent=agent,
-                recorded=recorded,
+                recorded=recorded and self._ledger.as_version(recorded, started.wire),
                 apart=apart,
                 fields=self.options.match,
                 facts=started.facts,

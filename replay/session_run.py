@@ -7,6 +7,7 @@ from typing import cast
 from .adapters import RunConductor
 from .canon import Json, dumps, own
 from .cassette import Cassette, Run
+from .codec import OtherVersion, as_version
 from .errors import ReplayError
 from .exchange import Exchange
 from .match import Divergence
@@ -57,6 +58,17 @@ class Ledger:
     def recorded(self) -> tuple[Run, ...]:
         """The runs of the cassette that is played."""
         return self.cassette.runs if self.cassette else ()
+
+    def as_version(self, run: Run, wire: str) -> Run:
+        """A recording as the library version that replays it would have written it.
+
+        Raises:
+            OtherVersion: If it says what that version cannot.
+        """
+        try:
+            return run if self.cassette is None else as_version(run, wire=self.cassette.wire, to=wire)
+        except OtherVersion as error:
+            raise self.noted(error) from None
 
     def noted(self, problem: ReplayError) -> ReplayError:
         """Take note of a problem, without its secrets, and return it."""

@@ -34,6 +34,8 @@ class Started:
     """Facts of the run that differ from the usual."""
     by: str | None = None
     """Library and version that run it, where these are not what `Host.recorded` of the first host says."""
+    wire: str = 'pydantic-ai 1.38'
+    """Name of the wire table of its messages, if there is one for this version."""
 
 
 class RunConductor(Protocol):

@@ -34,9 +34,13 @@ from ._faults import Place, kind_of
 from ._layout import render
 from ._read import read_cassette
 from ._state import CHURN, MESSAGE_CHURN
+from ._versions import OtherVersion, as_version
 from ._write import MisfitError, pack_cassette
 
-__all__ = ('CHURN', 'DEFAULT_LIMITS', 'MESSAGE_CHURN', 'Limits', 'dumps', 'loads', 'loads_edited', 'seal_of')
+__all__ = (
+    'CHURN', 'DEFAULT_LIMITS', 'MESSAGE_CHURN', 'Limits', 'OtherVersion', 'as_version', 'dumps', 'loads',
+    'loads_edited', 'seal_of',
+)  # fmt: skip
 
 _SEAL = re.compile(r'  "seal": "([0-9a-f]{32})"\n\}\n')
 _SEAL_LENGTH = len('  "seal": ""\n}\n') + 32

@@ -21,7 +21,7 @@ from replay.adapters.pydantic_ai._holds import holding
 from replay.adapters.pydantic_ai._model import taped
 from replay.adapters.pydantic_ai._runs import TapedRun, current, run_of
 from replay.adapters.pydantic_ai._toolsets import approved_calls
-from replay.adapters.pydantic_ai._wire import deferred_json, message_json, prompt_json
+from replay.adapters.pydantic_ai._wire import deferred_json, message_json, prompt_json, table_name
 
 __all__ = ('hooked',)
 
@@ -175,6 +175,7 @@ class _Block(AbstractAsyncContextManager[Any]):
             history=lambda: list(map(message_json, history)),
             facts={} if strategy == 'early' else {'end_strategy': strategy},
             by=f'pydantic-ai {installed_version()}',
+            wire=table_name(),
         )
         conductor = _conductors[-1].start(started)
         if conductor is None:

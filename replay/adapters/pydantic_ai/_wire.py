@@ -13,6 +13,8 @@ from pydantic_ai.messages import (
     ModelRequest,
     ModelResponse,
     ModelResponseStreamEvent,
+    SystemPromptPart,
+    TextPart,
     UserPromptPart,
 )
 from pydantic_ai.models import ModelRequestParameters
@@ -23,6 +25,7 @@ from replay.adapters.agentrun._objects import same
 from replay.canon import Json, JsonObject, dumps, own
 from replay.cassette import Definition
 from replay.errors import CassetteInconsistent, Where
+from replay.shapes import FULL, TABLES
 
 _USUAL_TOOL: Mapping[str, Json] = {
     'kind': 'function',
@@ -148,6 +151,21 @@ def _retry_json(value: object) -> JsonObject:
     if isinstance(value, Exception) and isinstance(message, str):
         return {'kind': 'model-retry', 'message': message}
     raise PydanticSerializationError(f'Unable to serialize unknown type: {type(value)}')
+
+
+@cache
+def table_name() -> str:
+    """Name of the wire table that messages of the installed version fit; `full` if none does."""
+    response = message_json(ModelResponse(parts=[TextPart('')]))
+    request = message_json(ModelRequest(parts=[SystemPromptPart('')]))
+    text, prompt = (cast('list[JsonObject]', message['parts'])[0] for message in (response, request))
+    found = [response, cast('JsonObject', response['usage']), request, text, prompt]
+    for table in TABLES.values():
+        shapes = [table.messages['response'], table.usage, table.messages['request']]
+        shapes += [table.response_parts['text'], table.request_parts['system-prompt']]
+        if all(tuple(one) == shape.keys for one, shape in zip(found, shapes, strict=True)):
+            return table.name
+    return FULL
 
 
 class Definitions:
