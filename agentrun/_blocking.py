@@ -56,6 +56,7 @@ def run_blocking(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
 def _runs_a_loop() -> bool:
     """Tell whether this thread runs a loop; a library that is not loaded runs none."""
     asyncio, trio = sys.modules.get('asyncio'), sys.modules.get('trio')
-    if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001, the only way without an error
+    running = getattr(asyncio, '_get_running_loop', None)  # while another thread imports asyncio, it is not there yet
+    if running is not None and running() is not None:
         return True
     return trio is not None and trio.lowlevel.in_trio_run()

@@ -93,11 +93,13 @@ class Ended:
     finished: Sequence[int]
     """In the order in which they ended."""
     results: Mapping[int, ToolResult]
+    stopped: bool = False
+    """Whether the node ended in an error, as it does where the result of a call is a retry too many."""
 
     @property
     def failed(self) -> bool:
-        """Whether a call raised, which ended the others."""
-        return any(result.raised is not None for result in self.results.values())
+        """Whether an error ended calls that were still running."""
+        return self.stopped or any(result.raised is not None for result in self.results.values())
 
 
 Outcome: TypeAlias = Answered | Counted | Failed | Cut | Ended

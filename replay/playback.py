@@ -193,6 +193,7 @@ class Playback:
             started=live(node.started),
             finished=live(finished),
             results={index_of[place]: result for place, result in results.items() if place in index_of},
+            stopped=node.raised is not None,
         )
 
     def _compared(self, effect: Request, node: Node) -> Difference | None:

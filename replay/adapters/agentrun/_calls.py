@@ -140,14 +140,13 @@ class TapedCalls:
         """Execute what is to be executed, and let all calls arrive in the recorded order."""
         from replay.adapters.agentrun._turns import Turns  # anyio is not needed by runs that execute nothing
 
-        missing = [call for index, call in enumerate(batch.calls) if index not in ended.results]
-        if missing and not ended.failed:
-            raise self._lacks(missing[0])
+        self._skip_forestalled(ended, batch)
         turns = None if batch.sequential else Turns(ended.finished)
 
         async def execute(index: int) -> ToolOutcome:
             result, call = ended.results.get(index), batch.calls[index]
-            found = None if self._how(call) == 'replay' else await self._executed(index, ended, call, work)
+            executes = self._how(call) != 'replay' and result is not None  # None: an error of another call ended it
+            found = await self._executed(index, ended, call, work) if executes else None
             if turns is not None:
                 await turns.take(index)
             if isinstance(found, Exception):
@@ -171,10 +170,7 @@ class TapedCalls:
         """
         with running(self._within(call, index)):
             live = await executed(self._conductor, call, work, index)
-        recorded = ended.results.get(index)
-        if recorded is None:  # the recorded call was ended by an error of another one
-            return None
-        found = live.difference(recorded)
+        found = live.difference(ended.results[index])
         if found is None:
             return None
         came, goes_on = live.came, not ended.failed and self._how(call) == 'live'
@@ -202,7 +198,14 @@ class TapedCalls:
             count_in(self._account.usage, run)
             count_in(self._account.told, run)
 
+    def _skip_forestalled(self, ended: Ended, batch: ToolBatch) -> None:
+        """Count the runs inside of calls that an error of another call ended."""
+        for index, call in enumerate(batch.calls):
+            if index not in ended.results:
+                self._skip(index, call)
+
     def _feed(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
+        self._skip_forestalled(ended, batch)
         failure: Raised | None = None
         for index in ended.finished:
             self._skip(index, batch.calls[index])
