@@ -8,7 +8,8 @@ from uuid import uuid4
 import anyio
 import pytest
 
-from agentrun import Agent, RunContext
+from agentrun import Agent, ModelRetry, RunContext
+from agentrun.exceptions import UnexpectedModelBehavior
 from agentrun.messages import FunctionToolResultEvent, ModelMessage, ModelResponse, TextPart, ToolCallPart
 from agentrun.models.function import FunctionModel
 from replay import Diverged, use_cassette
@@ -285,3 +286,34 @@ async def test_a_mismatch_before_any_tool_speaks_of_none(tmp_path: Path):
         await remembering(strict=True).run('Hi', deps=[])
     assert caught.value.unexecuted == ()
     assert 'live' not in str(caught.value)
+
+
+@pytest.mark.parametrize('tools', ['replay', 'live', 'verify'])
+async def test_a_retry_too_many_ends_calls_and_the_runs_inside_of_them(tools: str, tmp_path: Path):
+    inner = Agent(FunctionModel(lambda messages, _: ModelResponse([TextPart('Hm')])), name='inner')
+
+    def model(messages: list[ModelMessage], _: Any) -> ModelResponse:
+        return ModelResponse([ToolCallPart('ask', {}, 'c1'), ToolCallPart('fail', {}, 'c2')])
+
+    agent = Agent(FunctionModel(model), name='agent', retries=0)
+
+    @agent.tool_plain
+    async def ask() -> str:
+        await inner.run('Well?')
+        await anyio.sleep(5)
+        return 'never'
+
+    @agent.tool_plain
+    async def fail() -> str:
+        await anyio.sleep(0.05)
+        raise ModelRetry('No.')
+
+    seen: list[str] = []
+    for record in ('once', 'none'):
+        with (
+            use_cassette('a', dir=tmp_path, record=record, tools=tools),
+            pytest.raises(UnexpectedModelBehavior) as caught,
+        ):
+            await agent.run('Hi')
+        seen.append(str(caught.value))
+    assert seen == ["Tool 'fail' exceeded max retries count of 0"] * 2

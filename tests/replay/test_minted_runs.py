@@ -10,8 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from agentrun import Agent, RunContext
+from agentrun.exceptions import UsageLimitExceeded
 from agentrun.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart, UserPromptPart
 from agentrun.models.function import AgentInfo, FunctionModel
+from agentrun.usage import UsageLimits
 from replay import Session, use_cassette
 from replay.errors import ReplayError
 
@@ -266,3 +268,19 @@ async def test_a_day_that_stands_still_beside_one_that_goes_on_is_a_difference(t
 
     with pytest.raises(ReplayError, match='user prompt of support changed'), use_cassette('run', dir=tmp_path):
         await agent.run(f'Today {day + timedelta(days=1)}, due {day}', model=never())
+
+
+async def test_a_request_that_a_limit_keeps_from_being_sent_shows_what_was_recorded(tmp_path: Path) -> None:
+    agent = Agent(name='support', instructions=lambda: f'Trace {uuid4()}')
+
+    @agent.tool_plain
+    def wait() -> str:
+        return 'waited'
+
+    shown: list[bytes] = []
+    for record, model in (('once', said(calling('wait'))), ('none', never())):
+        with use_cassette('run', dir=tmp_path, record=record) as session, pytest.raises(UsageLimitExceeded):
+            await agent.run('go', model=model, usage_limits=UsageLimits(request_limit=1))
+        shown.append(session.runs[-1].all_json)
+    assert shown[0].count(b'Trace') == 2
+    assert shown[1] == shown[0]
