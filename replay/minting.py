@@ -55,16 +55,16 @@ class RunMinting:
             for text in _texts([part.get('content', part.get('args')) for part in _parts(message)]):
                 self._look(text, 'history')
         for message in messages[-1:]:
-            for part in _parts(message):
-                for text in _texts([part.get('content'), part.get('metadata')]):
-                    self._look(text, _source(part))
+            self._look_through(message)
         self._look_at_definition(request.definition)
-        instructions = request.definition.instructions
-        if instructions is not None and instructions != self._instructions:
-            if self._instructions is not None:
-                self._look_twice(self._instructions, instructions)
-            self._look(instructions, 'instructions')
-            self._instructions = instructions
+        self._look_at_instructions(request.definition.instructions)
+
+    def left(self, messages: bytes) -> None:
+        """Look through the last message of a run that is over: it may be a request that was never made."""
+        for message in cast('list[JsonObject]', own(messages))[-1:]:
+            if message.get('kind') == 'request':
+                self._look_through(message)
+                self._look_at_instructions(cast('str | None', message.get('instructions')))
 
     def answered(self, outcome: Outcome) -> None:
         """Take note of what a model said: it may come back, and is not minted."""
@@ -72,6 +72,18 @@ class RunMinting:
             said = [[part.get('content'), part.get('args')] for part in _parts(outcome.message)]
             for text in _texts(cast('Json', said)):
                 self._shared.known.update(piece.key for piece in pieces(text))
+
+    def _look_through(self, message: JsonObject) -> None:
+        for part in _parts(message):
+            for text in _texts([part.get('content'), part.get('metadata')]):
+                self._look(text, _source(part))
+
+    def _look_at_instructions(self, instructions: str | None) -> None:
+        if instructions is not None and instructions != self._instructions:
+            if self._instructions is not None:
+                self._look_twice(self._instructions, instructions)
+            self._look(instructions, 'instructions')
+            self._instructions = instructions
 
     def _look_at_definition(self, definition: Definition) -> None:
         """Look through what goes with a request, if it is not what went with the one before."""

@@ -116,7 +116,15 @@ class Places:
 
     def _rank(self, started: Started) -> Callable[[Run], int]:
         """How well recordings go with a run that starts: equal ones first, then those that are up to minted values."""
-        return lambda run: 0 if begins_alike(run, started) else 1 if begins_alike(run, started, self._exchange) else 2
+
+        def rank(run: Run) -> int:
+            if begins_alike(run, started):
+                return 0
+            if begins_alike(run, started, self._exchange):
+                return 1
+            return 2 if _asked_alike(run, started, None) else 3  # a history may hold what is made anew
+
+        return rank
 
 
 @lru_cache(maxsize=256)
@@ -133,15 +141,20 @@ def begins_alike(run: Run, started: Started, exchange: Exchange | None = None) -
         started: What is known of the run.
         exchange: What values may stand for others; None: none may.
     """
-    asked = next((node.message for node in run.nodes if node.kind == 'ModelRequestNode'), None)
-    prompts = [part['content'] for part in parts_of(asked) if part['part_kind'] == 'user-prompt']
-    if asked is None and 'prompt' in run.facts:
-        prompts = [run.facts['prompt']]
-    if started.prompt is not None and not any(_tried(exchange, one, started.prompt) == one for one in prompts):
+    if not _asked_alike(run, started, exchange):
         return False
     recorded, live = list(run.history), started.history()
     tried = cast('list[JsonObject]', _tried(exchange, cast('Json', recorded), cast('Json', live)))
     return match_messages(recorded, tried) is None
+
+
+def _asked_alike(run: Run, started: Started, exchange: Exchange | None) -> bool:
+    """Whether the prompt of a recording is that of a run that starts."""
+    asked = next((node.message for node in run.nodes if node.kind == 'ModelRequestNode'), None)
+    prompts = [part['content'] for part in parts_of(asked) if part['part_kind'] == 'user-prompt']
+    if asked is None and 'prompt' in run.facts:
+        prompts = [run.facts['prompt']]
+    return started.prompt is None or any(_tried(exchange, one, started.prompt) == one for one in prompts)
 
 
 def _tried(exchange: Exchange | None, recorded: Json, live: Json) -> Json:

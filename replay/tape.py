@@ -276,6 +276,8 @@ class Tape:
             self._ended(Cut())
         shown, finish = finish.messages, finish if self._veil is None else self._veil.finish(finish)
         seen = finish.messages
+        if self._minting is not None:
+            self._minting.left(finish.messages)
         if self._playback is not None:
             finish = self._playback.respelt_end(finish)
         if self._carries:

@@ -278,7 +278,8 @@ async def test_a_request_that_a_limit_keeps_from_being_sent_shows_what_was_recor
         return 'waited'
 
     shown: list[bytes] = []
-    for record, model in (('once', said(calling('wait'))), ('none', never())):
+    ways: list[tuple[Any, FunctionModel]] = [('once', said(calling('wait'))), ('none', never())]
+    for record, model in ways:
         with use_cassette('run', dir=tmp_path, record=record) as session, pytest.raises(UsageLimitExceeded):
             await agent.run('go', model=model, usage_limits=UsageLimits(request_limit=1))
         shown.append(session.runs[-1].all_json)
