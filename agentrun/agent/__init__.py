@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from agentrun import _ambient, _effects
 from agentrun._core._nodes import CallToolsNode, ModelRequestNode, UserPromptNode
-from agentrun._core._prompts import InstructionTexts, SystemPromptRunner
+from agentrun._core._prompts import InstructionTexts
 from agentrun._core._state import (
     EndStrategy,
     GraphAgentDeps,
@@ -21,19 +21,11 @@ from agentrun._core._state import (
     capture_run_messages,
 )
 from agentrun._output import OutputSchema
-from agentrun._records import fact
 from agentrun._run_context import AgentDepsT, RunContext
 from agentrun._tool_manager import ToolManager
+from agentrun.agent._arguments import UNSET, Instructions, Overrides, Unset, as_list, renamed_output_type, texts_of
 from agentrun.agent._registry import AgentFunctionToolset, Registry
-from agentrun.agent.abstract import (
-    UNSET,
-    AbstractAgent,
-    EventStreamHandler,
-    Instructions,
-    RunOutputDataT,
-    Unset,
-    renamed_output_type,
-)
+from agentrun.agent.abstract import AbstractAgent, EventStreamHandler, RunOutputDataT
 from agentrun.agent.wrapper import WrapperAgent
 from agentrun.builtin_tools import AbstractBuiltinTool
 from agentrun.exceptions import UserError
@@ -47,7 +39,6 @@ from agentrun.settings import ModelSettings, merge_model_settings
 from agentrun.tools import (
     BuiltinToolFunc,
     DeferredToolResults,
-    SystemPromptFunc,
     Tool,
     ToolFuncEither,
     ToolsPrepareFunc,
@@ -73,18 +64,6 @@ __all__ = (
     'WrapperAgent',
     'capture_run_messages',
 )
-
-
-@fact()
-class _Overrides:
-    """What `override` blocks say at some point of a context; `UNSET`: nothing."""
-
-    name: str | Unset = UNSET
-    deps: Any = UNSET
-    model: Model | Unset = UNSET
-    toolsets: Sequence[AbstractToolset[Any]] | Unset = UNSET
-    tools: Sequence[Any] | Unset = UNSET
-    instructions: Sequence[Any] | Unset = UNSET
 
 
 class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputDataT]):
@@ -164,7 +143,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
         self.model_settings = model_settings
         self.history_processors = history_processors or []
 
-        self._instructions = _as_list(instructions)
+        self._instructions = as_list(instructions)
         self._system_prompts = (system_prompt,) if isinstance(system_prompt, str) else tuple(system_prompt)
         self._system_prompt_functions = []
         self._system_prompt_dynamic_functions = {}
@@ -185,8 +164,8 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
         self._user_toolsets: list[AbstractToolset[AgentDepsT]] = []
         self._dynamic_toolsets = []
         self._take_toolsets(toolsets or ())
-        nothing = _Overrides()
-        self._overrides: ContextVar[_Overrides] = ContextVar('agentrun.overrides', default=nothing)
+        nothing = Overrides()
+        self._overrides: ContextVar[Overrides] = ContextVar('agentrun.overrides', default=nothing)
 
     @property
     def model(self) -> Model | str | None:
@@ -408,7 +387,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
             'model': model if isinstance(model, Unset) else infer_model(model),
             'toolsets': toolsets,
             'tools': tools,
-            'instructions': instructions if isinstance(instructions, Unset) else _as_list(instructions),
+            'instructions': instructions if isinstance(instructions, Unset) else as_list(instructions),
         }
         changes = {key: value for key, value in given.items() if value is not UNSET}
         token = self._overrides.set(replace(self._overrides.get(), **cast('dict[str, Any]', changes)))
@@ -466,12 +445,8 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
 
     def _instructions_of_run(self, further: Instructions[AgentDepsT]) -> InstructionTexts[AgentDepsT]:
         override = self._overrides.get().instructions
-        given = [*self._instructions, *_as_list(further)] if isinstance(override, Unset) else override
-        literals = [text for text in given if isinstance(text, str)]
-        return InstructionTexts(
-            '\n'.join(literals).strip() or None,
-            [SystemPromptRunner[AgentDepsT](function) for function in given if not isinstance(function, str)],
-        )
+        given = [*self._instructions, *as_list(further)] if isinstance(override, Unset) else override
+        return texts_of(given)
 
     def _output_schema_of_run(self, output_type: OutputSpec[Any] | None) -> OutputSchema[Any]:
         if output_type is None:
@@ -514,11 +489,3 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
 def _own_copy(toolset: AbstractToolset[AgentDepsT]) -> AbstractToolset[AgentDepsT]:
     """Give each run its own copy of a toolset that holds what one run made."""
     return toolset.copy() if isinstance(toolset, DynamicToolset) else toolset
-
-
-def _as_list(instructions: Instructions[AgentDepsT]) -> list[str | SystemPromptFunc[AgentDepsT]]:
-    if instructions is None:
-        return []
-    if isinstance(instructions, str) or callable(instructions):
-        return [instructions]
-    return list(instructions)

@@ -20,6 +20,7 @@ from agentrun._core._state import run_context_of
 from agentrun._core._taking import close_history, close_stream
 from agentrun._iterators import Steps
 from agentrun._run_context import AgentDepsT, RunContext
+from agentrun.agent._arguments import Instructions
 from agentrun.builtin_tools import AbstractBuiltinTool
 from agentrun.exceptions import AgentRunError
 from agentrun.graph import End
@@ -29,13 +30,12 @@ from agentrun.output import OutputDataT
 from agentrun.result import AgentStream, FinalResult, StreamedRunResult, StreamedRunResultSync
 from agentrun.run import AgentRun, AgentRunResult, AgentRunResultEvent
 from agentrun.settings import ModelSettings
-from agentrun.tools import BuiltinToolFunc, DeferredToolResults, SystemPromptFunc
+from agentrun.tools import BuiltinToolFunc, DeferredToolResults
 from agentrun.toolsets import AbstractToolset
 from agentrun.usage import RunUsage, UsageLimits
 
 __all__ = (
     'EventStreamHandler',
-    'Instructions',
     'RunEvents',
     'RunOptions',
     'StreamScope',
@@ -44,9 +44,6 @@ __all__ = (
 )
 
 T = TypeVar('T')
-
-Instructions: TypeAlias = str | SystemPromptFunc[AgentDepsT] | Sequence[str | SystemPromptFunc[AgentDepsT]] | None
-"""Instructions: a text, a function, several of these, or none."""
 
 EventStreamHandler: TypeAlias = Callable[[RunContext[AgentDepsT], AsyncIterable[AgentStreamEvent]], Awaitable[None]]
 """Gets the events of a request, or of a turn of tool calls, while they happen."""

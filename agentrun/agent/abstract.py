@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Any, Generic, Self, cast, overload
 
-from typing_extensions import TypeIs, TypeVar, Unpack
+from typing_extensions import TypeVar, Unpack
 
 from agentrun._blocking import run_blocking
-from agentrun._core._nodes import AgentNode, CallToolsNode, ModelRequestNode, UserPromptNode
 from agentrun._run_context import AgentDepsT
 from agentrun._tool_manager import ToolManager
+from agentrun.agent._arguments import UNSET, Instructions, Unset, renamed_output_type
+from agentrun.agent._node_kinds import NodeKinds
 from agentrun.agent._streams import (
     EventStreamHandler,
-    Instructions,
     RunEvents,
     RunOptions,
     StreamScope,
@@ -26,11 +25,10 @@ from agentrun.agent._streams import (
     wait_for_stream,
 )
 from agentrun.builtin_tools import AbstractBuiltinTool
-from agentrun.graph import End
 from agentrun.messages import AgentStreamEvent, ModelMessage, UserContent
 from agentrun.models._base import Model
 from agentrun.output import OutputDataT, OutputSpec
-from agentrun.result import FinalResult, StreamedRunResult, StreamedRunResultSync
+from agentrun.result import StreamedRunResult, StreamedRunResultSync
 from agentrun.run import AgentRun, AgentRunResult, AgentRunResultEvent
 from agentrun.settings import ModelSettings
 from agentrun.tools import BuiltinToolFunc, DeferredToolResults, Tool, ToolFuncEither
@@ -50,18 +48,8 @@ __all__ = (
 RunOutputDataT = TypeVar('RunOutputDataT')
 """Type of the output of a run that has its own `output_type`."""
 
-T = TypeVar('T')
-S = TypeVar('S')
 
-
-class Unset:
-    """Type of `UNSET`, which stands for an argument that was not given where None is a value."""
-
-
-UNSET = Unset()
-
-
-class AbstractAgent(ABC, Generic[AgentDepsT, OutputDataT]):
+class AbstractAgent(NodeKinds, ABC, Generic[AgentDepsT, OutputDataT]):
     """What `Agent` and agents around agents have in common."""
 
     @property
@@ -479,26 +467,6 @@ class AbstractAgent(ABC, Generic[AgentDepsT, OutputDataT]):
         with ToolManager.sequential_tool_calls():
             yield
 
-    @staticmethod
-    def is_user_prompt_node(node: AgentNode[T, S] | End[FinalResult[S]]) -> TypeIs[UserPromptNode[T, S]]:
-        """Tell whether a node is a `UserPromptNode`, and keep its type parameters."""
-        return isinstance(node, UserPromptNode)
-
-    @staticmethod
-    def is_model_request_node(node: AgentNode[T, S] | End[FinalResult[S]]) -> TypeIs[ModelRequestNode[T, S]]:
-        """Tell whether a node is a `ModelRequestNode`, and keep its type parameters."""
-        return isinstance(node, ModelRequestNode)
-
-    @staticmethod
-    def is_call_tools_node(node: AgentNode[T, S] | End[FinalResult[S]]) -> TypeIs[CallToolsNode[T, S]]:
-        """Tell whether a node is a `CallToolsNode`, and keep its type parameters."""
-        return isinstance(node, CallToolsNode)
-
-    @staticmethod
-    def is_end_node(node: AgentNode[T, S] | End[FinalResult[S]]) -> TypeIs[End[FinalResult[S]]]:
-        """Tell whether a node is the `End`, and keep its type parameters."""
-        return isinstance(node, End)
-
     def _infer_name(self, frame: FrameType | None) -> None:
         """Take the name of the variable that holds this agent in the code that called `frame`.
 
@@ -512,11 +480,3 @@ class AbstractAgent(ABC, Generic[AgentDepsT, OutputDataT]):
                 if value is self:
                     self.name = name
                     return
-
-
-def renamed_output_type(output_type: OutputSpec[Any] | None, result_type: OutputSpec[Any] | None) -> Any:
-    """Return the output type, wherever it was given; warn whoever called the caller if by its old name."""
-    if result_type is None:
-        return output_type
-    warnings.warn('`result_type` is deprecated, use `output_type` instead', DeprecationWarning, stacklevel=3)
-    return result_type

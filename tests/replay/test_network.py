@@ -221,7 +221,7 @@ def test_tools_that_a_replay_executes_may_use_the_network(folder: Path):
     with replaying(folder, tools='fetch=live,*=replay'):
         usage = RunUsage()
         for tool, expected in (('fetch', OSError), ('other', NetworkBlocked)):
-            token = _calls.within.set(_calls.Within('trip', tool, 0, usage))
+            token = _calls.within.set(_calls.Within('trip', tool, 0, usage, 1))
             with pytest.raises(expected) as caught:
                 connect()
             _calls.within.reset(token)
