@@ -1,4 +1,5 @@
-from replay.calls import arrivals, calls_of, following, parts_of, places, results_of, told, untold
+from replay.calls import arrivals, caller, calls_of, following, parts_of, places, results_of, told, typed_parts, untold
+from replay.canon import Json
 from replay.cassette import Node, ToolResult
 from tests.replay.wire import answered, asked, call, retry, returned, text, user
 
@@ -60,3 +61,29 @@ def test_the_following_request_is_that_of_the_next_node_or_the_closing_one():
     assert following([Node(kind='ModelRequestNode', message=message)]) is message
     assert following([Node(kind='End', then=(message,))]) is message
     assert following([Node(kind='End')]) is None
+
+
+def test_the_marks_of_a_node_tell_the_types_of_what_tools_gave():
+    request = asked(user(), returned(['1']), returned('2026-11-20', 'jump', 'c2'))
+    types: dict[str, Json] = {'parts/1/content': 'set', 'parts/2/content': 'date'}
+    found = told(RESPONSE, request, types)
+    assert [result.types for result in found.values()] == [{'content': 'set'}, {'content': 'date'}]
+    assert typed_parts(RESPONSE, request, found) == types
+
+
+def test_only_marks_of_what_the_request_tells_are_those_of_its_node():
+    request = asked(returned(5), returned(6, 'jump', 'c2'))
+    results = {
+        0: ToolResult(kind='return', content=7, types={'content': 'date'}),
+        1: ToolResult(kind='return', content=6),
+    }
+    assert typed_parts(RESPONSE, request, results) == {}
+    assert untold(RESPONSE, request, results, marked=True) == {0: results[0]}
+
+
+def test_calls_run_in_the_node_itself_or_in_the_one_that_ends_its_stream():
+    request, took, final = (Node(kind=kind) for kind in ('ModelRequestNode', 'CallToolsNode', 'SetFinalResult'))
+    assert caller(took, [request]) == (took, [request])
+    assert caller(request, []) == (request, [])
+    assert caller(request, [took]) == (request, [took])
+    assert caller(request, [final, took]) == (final, [took])

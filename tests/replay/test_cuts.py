@@ -269,3 +269,16 @@ def test_what_providers_streamed_is_a_line_of_five_characters_a_delta():
 def test_a_file_has_no_text_to_cut():
     file: JsonObject = {'content': {'kind': 'binary'}, 'id': None, 'part_kind': 'file'}
     assert round_trip(m.response(file), m.begun(0, {**file, 'id': 'x'}), m.OVER) == [{'part': 0, 'start': {'id': 'x'}}]
+
+
+@pytest.mark.parametrize(('provider', 'system'), [('openai', 'openai'), ('other', None), (None, None)])
+def test_events_of_versions_that_tell_the_system_of_a_part_go_without_saying(provider: str | None, system: str | None):
+    part = {**HELLO, 'provider_name': provider}
+    response = m.response(part, canonical_system='openai')
+    told: JsonObject = {'canonical_system': system}
+    start, end = m.begun(0, part), m.ended(0, part)
+    entries = [
+        {**{key: one for key, one in entry.items() if key != 'event_kind'}, **told, 'event_kind': entry['event_kind']}
+        for entry in (start, end)
+    ]
+    assert round_trip(response, *entries, m.OVER) == [{'part': 0}, 'end']

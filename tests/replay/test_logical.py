@@ -46,3 +46,8 @@ def test_the_core_reads_the_same_clock_and_ids():
         source.tool_call_id(),
     )
     assert logical.call_id('support#2', 2) == source.tool_call_id()
+
+
+def test_a_run_has_an_id_and_a_conversation_of_its_own():
+    assert logical.conversation_id('support') == str(uuid5(NAMESPACE_OID, 'support/conversation/1'))
+    assert logical.conversation_id('support') != logical.run_id('support')

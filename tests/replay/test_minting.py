@@ -181,3 +181,21 @@ def test_a_request_without_messages_of_its_own_has_nothing_new() -> None:
     ask(run)
 
     assert run.noted == {}
+
+
+def test_the_last_request_of_a_run_is_looked_through_though_no_model_was_asked() -> None:
+    run = minting()
+    request: JsonObject = {'kind': 'request', 'parts': [part('tool-return', A, tool_name='look')]}
+
+    run.left(dumps([{**request, 'parts': [part('user-prompt', 'open')]}, {**request, 'instructions': f'At {B}.'}]))
+
+    assert run.noted == {'uuid-1': {'value': A, 'by': 'look'}, 'uuid-2': {'value': B, 'by': 'instructions'}}
+
+
+@pytest.mark.parametrize('messages', [[], [{'kind': 'response', 'parts': [part('text', A)]}]])
+def test_a_run_that_ended_in_an_answer_has_no_request_left_to_look_through(messages: list[Json]) -> None:
+    run = minting()
+
+    run.left(dumps([*messages]))
+
+    assert run.noted == {}

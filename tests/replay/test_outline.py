@@ -1,9 +1,11 @@
 """One line for each node, and what of it counts."""
 
+from dataclasses import replace
+
 import pytest
 
 from replay.canon import JsonObject
-from replay.cassette import Definition, Node, Raised, ToolResult
+from replay.cassette import Attempt, Definition, Node, Raised, ToolResult
 from replay.outline import compact, outline_of, raised_line, read_args
 from tests.wide import answers, asks, call, request, response, retry, returned, run, system, text, user
 
@@ -171,3 +173,19 @@ def test_arguments_sent_as_text_are_read(args: str, read: str) -> None:
 
 def test_a_long_value_is_cut_and_says_so() -> None:
     assert compact([1, 2, 3], limit=4) == '[1,2... (3 more chars)'
+
+
+def test_models_that_were_asked_in_vain_stand_before_the_answer() -> None:
+    attempts = (
+        Attempt(model='first', raised=Raised(type='a.b.Busy', message='later')),
+        Attempt(model='second', response=response(text('Hm'))),
+    )
+    node = replace(asks(user('Go')), attempts=attempts)
+    outlined = outline_of(run(node))[1]
+    assert (
+        outlined.line == 'ModelRequestNode: asked first !! Busy: later, asked second answered, passed over, user "Go"'
+    )
+    assert outlined.content['attempts'] == [
+        {'model': 'first', 'raised': {'type': 'a.b.Busy', 'message': 'later'}},
+        {'model': 'second', 'parts': [{'part': 'text', 'content': 'Hm'}]},
+    ]

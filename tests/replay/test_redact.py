@@ -260,3 +260,36 @@ def test_stand_ins_are_known_and_named():
     assert has_stand_in('a <secret:jwt> b')
     assert not has_stand_in('a <secret: b')
     assert named('<secret:jwt> <secret:jwt>', '<secret:jwt> x') == '<secret:jwt>'
+
+
+@pytest.mark.parametrize(
+    ('text', 'found'),
+    [
+        ('it is hunt', (6, '<secret:env DOOR_PASSWORD>')),
+        ('it is hunter-7-elephant', None),
+        ('hunter-7-elephan', (0, '<secret:env DOOR_PASSWORD>')),
+        ('it is hun', None),
+    ],
+)
+def test_a_text_that_ends_inside_of_a_known_value_is_found(text: str, found: tuple[int, str] | None):
+    assert Redactor({'DOOR_PASSWORD': 'hunter-7-elephant'}).unfinished(text) == found
+
+
+def test_a_value_that_is_a_text_is_redacted_like_any_text():
+    assert Redactor().json(f'Use {SECRETS["jwt"]}') == 'Use <secret:jwt>'
+
+
+def test_a_value_is_cleared_by_one_look_if_it_holds_no_secret():
+    assert Redactor().clears({'note': 'nothing here'})
+    assert not Redactor().clears({'note': SECRETS['jwt']})
+
+
+def test_only_the_places_that_hold_a_secret_are_named():
+    value: Json = {'a': 'harmless', 'b': [SECRETS['jwt'], 'harmless']}
+    assert list(Redactor().fields(value, 'x')) == [('x.b[0]', '<secret:jwt>')]
+
+
+def test_a_field_in_json_in_json_that_holds_no_secret_is_left_alone():
+    inner = json.dumps({'token': 'ETH', 'password': 'hunter-7-elephant'})
+    redacted = Redactor().text(json.dumps({'body': inner}))
+    assert json.loads(json.loads(redacted)['body']) == {'token': 'ETH', 'password': '<secret:password>'}

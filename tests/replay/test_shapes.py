@@ -16,7 +16,8 @@ KINDS = (
 
 
 def test_tables_stand_under_their_names():
-    assert {name: table.name for name, table in TABLES.items()} == {'pydantic-ai 1.38': 'pydantic-ai 1.38'}
+    assert 'pydantic-ai 1.38' in TABLES
+    assert [table.name for table in TABLES.values()] == list(TABLES)
     assert shapes.FULL not in TABLES
 
 

@@ -29,7 +29,8 @@ def test_parts_are_put_together_from_events():
     stream = (
         m.opening(ANSWER),
         m.begun(2, thought),
-        m.more_thought(2, ' So.', signature_delta='SIG', provider_name='openai'),
+        m.more_thought(2, ' So'),
+        m.more_thought(2, '.', signature_delta='SIG', provider_name='openai'),
         m.begun(0, call),
         m.more_of_call(0, '{"x":', ''),
         m.more_of_call(0, '1}', 'c1', provider_details={'a': 1}),
