@@ -218,6 +218,7 @@ def test_a_side_that_is_not_there_differs() -> None:
     assert found.differs
     assert [other.status for other in found.runs] == ['removed']
     assert found.runs[0].name == 'trip_agent'
+    assert {node.item.line for node in found.runs[0].nodes if node.item is node.old} >= {'UserPromptNode', 'End'}
 
 
 def call_or_result(name: str, value: dict[str, Json], *, is_call: bool) -> Node:

@@ -20,12 +20,13 @@ from agentrun.models.function import AgentInfo, FunctionModel
 from agentrun.usage import RequestUsage
 from replay import use_cassette
 from replay.canon import JsonObject
-from replay.cassette import Cassette
+from replay.cassette import Attempt, Cassette, Raised
 from replay.codec import dumps, loads
 from replay.history import from_history, to_history
 from replay.keep import kept
 from replay.store import read_cassette
 from tests.helpers import CORPUS_ABSENT, corpus, corpus_path
+from tests.replay import messages as m
 
 pytestmark = pytest.mark.anyio
 
@@ -270,3 +271,70 @@ def content(cassette: Cassette) -> list[Any]:
             place = None if call is None else len(calls) - 1 - calls[::-1].index(call)
             said.append((message['kind'], part['part_kind'], part.get('content'), part.get('tool_name'), place))
     return said
+
+
+def told(number: int, *parts: JsonObject) -> JsonObject:
+    """A response of a provider that makes up an id each time."""
+    return m.response(*parts, provider_response_id=f'resp_{number}', provider_details={'n': number})
+
+
+def asking(number: int, **node: Any) -> Cassette:
+    """A run of one request, which `node` says more of, and its answer."""
+    text = m.text('Done', id=f'msg_{number}')
+    request = m.asked(m.request(m.user('Go')), **node)
+    return m.cassette(m.PROMPT, request, m.answered(told(number, text)), m.END)
+
+
+def test_answers_that_were_passed_over_keep_their_churn() -> None:
+    def attempts(number: int, *more: str) -> tuple[Attempt, ...]:
+        failed = Attempt(model='a', raised=Raised(type='Busy', message='later'))
+        answers = [told(number, m.text(text)) for text in ('Hm', *more)]
+        return (failed, *(Attempt(model='b', response=answer) for answer in answers))
+
+    old, new = asking(1, attempts=attempts(1)), asking(2, attempts=attempts(2, 'So'))
+
+    found = kept(old, new).runs[0].nodes[1].attempts
+
+    assert found == (*attempts(1), attempts(2, 'So')[-1])
+
+
+def test_messages_and_answers_that_a_run_keeps_as_facts_are_written_like_those_of_nodes() -> None:
+    def taken(number: int) -> Cassette:
+        call = m.called('look', {}, f'call_{number}')
+        messages = [m.request(m.user('Go')), told(number, call)]
+        facts: dict[str, Any] = {'messages': messages, 'response': told(number, m.text('No'))}
+        return m.cassette(m.PROMPT, m.asked(messages[0], facts=facts), m.answered(messages[1]), m.END)
+
+    assert kept(taken(1), taken(2)) == taken(1)
+
+
+def test_calls_are_not_renamed_to_the_id_of_another_call() -> None:
+    def calling(*ids: str) -> Cassette:
+        nodes = [
+            node
+            for number, one in enumerate(ids)
+            for node in (
+                m.asked(m.request(m.user(f'{number}'))),
+                m.answered(m.response(m.called(f'tool_{number}', {}, one))),
+            )
+        ]
+        return m.cassette(m.PROMPT, *nodes, m.END)
+
+    def ids(cassette: Cassette) -> list[Any]:
+        return [cast('Any', node.message)['parts'][0]['tool_call_id'] for node in cassette.runs[0].nodes[2::2]]
+
+    assert ids(kept(calling('a', 'b'), calling('b', 'a'))) == ['a', 'b']
+    assert ids(kept(calling('a', 'b'), calling('c', 'a', 'b'))) == ['c', 'a', 'b']
+    assert ids(kept(calling('a', 'a'), calling('c', 'd'))) == ['a', 'd']
+
+
+def test_values_that_nobody_minted_are_content_where_others_are_minted() -> None:
+    one, two, fixed, other = (f'e3e70682-c209-4cac-a29f-6fbed82c07c{digit}' for digit in 'abcd')
+
+    def opening(ticket: str, account: str) -> Cassette:
+        request = m.asked(m.request(m.user(f'Open {ticket} for {account}')))
+        return m.cassette(m.PROMPT, request, m.END, minted={'uuid-1': {'value': ticket, 'by': 'prompt'}})
+
+    assert kept(opening(one, fixed), opening(two, fixed)) == opening(one, fixed)
+    changed = kept(opening(one, fixed), opening(two, other)).runs[0].nodes[1].message
+    assert other in str(changed)

@@ -1,5 +1,6 @@
 """Which recording a run is: equal agent and first request, else equal agent in order, else in order."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,3 +96,27 @@ def test_new_recordings_stand_where_the_earlier_ones_stood_and_others_are_kept_o
 def test_runs_that_race_keep_the_names_that_they_had():
     places = Places(earlier=[run('trip', 'a'), run('trip#2', 'b')])
     assert [places.name('trip', started(prompt)) for prompt in 'bca'] == ['trip#2', 'trip', 'trip#3']
+
+
+def test_recordings_that_were_made_anew_are_taken():
+    places = Places([run('trip', 'a'), run('trip#2', 'b')])
+    places.claim_all(['trip', 'shop'])
+    assert [one.name for one in places.never_played()] == ['trip#2']
+    assert places.name('shop', started(agent='shop')) == 'shop#2'
+
+
+def test_a_run_plays_the_equal_recording_rather_than_one_that_is_equal_but_for_minted_values():
+    first, second = (f'e3e70682-c209-4cac-a29f-6fbed82c07c{digit}' for digit in 'ab')
+    runs = [
+        replace(run(name, f'open {value}'), minted={'uuid-1': {'value': value, 'by': 'prompt'}})
+        for name, value in (('trip', first), ('trip#2', second))
+    ]
+    assert found(Places(runs), started(f'open {second}'), started(f'open {first}')) == ['trip#2', 'trip']
+    assert found(Places(runs), started(f'close {second}'), started(f'open {first[::-1]}')) == ['trip', 'trip#2']
+
+
+def test_a_recording_that_ended_before_its_first_request_is_found_by_its_prompt():
+    ended = [
+        Run(name=name, agent='trip', facts={'prompt': prompt}) for name, prompt in (('trip', 'a'), ('trip#2', 'b'))
+    ]
+    assert found(Places(ended), started('b'), started('a')) == ['trip#2', 'trip']

@@ -4,9 +4,20 @@ from dataclasses import replace
 
 import pytest
 
+from replay.cassette import Node, Raised, ToolResult
 from replay.errors import ReplayError, Where
 from replay.match import Difference, Diverged, locate
-from replay.report import Note, Problem, State, cause_lines, causes, section_title, short_line, summary_line
+from replay.report import (
+    Note,
+    Problem,
+    State,
+    cause_lines,
+    causes,
+    error_names,
+    section_title,
+    short_line,
+    summary_line,
+)
 
 CHANGED = ReplayError(
     'instructions of trip_agent changed',
@@ -198,3 +209,14 @@ def test_tools_that_were_not_executed_are_named_and_can_be():
     lines = cause_lines(1, [note(error=error)])
     assert '     not run   look, book (results are those recorded)' in lines
     assert lines[-1].strip().startswith(f"pytest '{TESTS[0]}' --replay-tools=live     to execute")
+
+
+def test_errors_are_named_by_their_status_or_their_class():
+    busy = Raised(type='agentrun.exceptions.ModelHTTPError', message='later', args={'status_code': 429})
+    result = ToolResult(kind='raised', raised=Raised(type='builtins.KeyError', message='x'))
+    nodes = [
+        Node(kind='ModelRequestNode', raised=busy),
+        Node(kind='CallToolsNode', results={0: result}),
+        Node(kind='End'),
+    ]
+    assert error_names(nodes) == ['429', 'KeyError']
