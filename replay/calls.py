@@ -34,6 +34,8 @@ def places(calls: Sequence[JsonObject], some: Sequence[JsonObject]) -> list[int]
     Returns:
         The index of each, in the order of `some`; equal calls get theirs in call order, unknown ones get -1.
     """
+    if len(calls) == len(some) and all(map(_named_alike, calls, some)):
+        return list(range(len(calls)))
     free = list(range(len(calls)))
     found: list[int] = []
     for call in some:
@@ -60,9 +62,8 @@ def told(
     answers = [part for part in parts_of(following) if part['part_kind'] in _KIND_OF_PART]
     found: dict[int, ToolResult] = {}
     for index, call in enumerate(calls_of(response)):
-        part = next((part for part in answers if _named_alike(part, call)), None)
+        part = _taken(answers, call)
         if part is not None:
-            answers.remove(part)
             kind = _KIND_OF_PART[cast('str', part['part_kind'])]
             found[index] = ToolResult(kind=kind, content=part['content'], metadata=part.get('metadata'))
             if types:
@@ -120,7 +121,9 @@ def results_of(
         imported: Whether the run is an imported history, in which user content of tools stands in the message alone.
     """
     found = {**told(response, message, types), **node.results}
-    contents = [part['content'] for part in parts_of(message) if part['part_kind'] == 'user-prompt' and imported]
+    if not imported:
+        return found
+    contents = [part['content'] for part in parts_of(message) if part['part_kind'] == 'user-prompt']
     left = [index for index, result in sorted(found.items()) if result.kind == 'return']
     for content in contents:
         owner = next((index for index in left if _belongs(content, found[index])), next(iter(left), None))
@@ -171,6 +174,14 @@ def following(nodes: Sequence[_HoldsRequest]) -> JsonObject | None:
     if not nodes:
         return None
     return nodes[0].message if nodes[0].kind == 'ModelRequestNode' else next(iter(nodes[0].then), None)
+
+
+def _taken(answers: list[JsonObject], call: JsonObject) -> JsonObject | None:
+    """Take the first answer to a call out of those that are left."""
+    for place, part in enumerate(answers):
+        if _named_alike(part, call):
+            return answers.pop(place)
+    return None
 
 
 def _place(part: JsonObject, message: JsonObject | None) -> int:

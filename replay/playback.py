@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from operator import is_
 from typing import cast
 
@@ -151,7 +152,7 @@ class Playback:
         """What came of a request: of the attempts in order, then of the one that counted."""
         if self._asked <= len(node.attempts):
             return outcome_of(node.attempts[self._asked - 1])
-        response = response_to(node, self.unplayed)
+        response = response_to(node, islice(self.recorded.nodes, self.at + 1, None))
         if self._asked == len(node.attempts) + 1:
             self._fresh = [] if response is None else [response]
             outcome = _outcome(node, response, streamed=effect.streamed)
@@ -175,12 +176,15 @@ class Playback:
     def _played(self, effect: Calls, node: Node) -> Ended:
         """The recorded batch in the indexes of the live one."""
         imported = bool(self.recorded.facts.get('imported'))
-        node, later = caller(node, self.unplayed)
+        nodes = self.recorded.nodes
+        node, later = caller(node, nodes[self.at + 1 : self.at + 3])
         message = following(later)
         results = results_of(effect.response, node, message, types=later[0].types if later else None, imported=imported)
         index_of = {place: index for index, place in enumerate(places(calls_of(effect.response), effect.calls))}
         finished = arrivals(effect.response, message) if imported else node.finished
-        if imported and self.unplayed and self.unplayed[0].kind == 'End':  # calls without an answer were put off
+        if (
+            imported and nodes[self.at + 1 : self.at + 2] and nodes[self.at + 1].kind == 'End'
+        ):  # calls without an answer were put off
             put_off = [place for place in sorted(index_of) if place not in results]
             results |= {place: ToolResult(kind='external') for place in put_off}
             finished = [*(finished or ()), *put_off]

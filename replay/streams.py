@@ -6,7 +6,7 @@ fields), last how the stream ended: `{"over": true}`, `{"cut": true}` if its rea
 the reader was cancelled while it waited, `{"raised": true}` if it failed, by the error of its node.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import dropwhile
 from typing import TypeAlias, cast
 
@@ -55,7 +55,7 @@ def ending(stream: Sequence[JsonObject]) -> str:
     return next((name for name in ENDINGS if name in last), 'cut')
 
 
-def response_to(node: Node, later: Sequence[Node]) -> JsonObject | None:
+def response_to(node: Node, later: Iterable[Node]) -> JsonObject | None:
     """The answer to a node's request: the message of the next node, or kept here where no node took it up."""
     if 'response' in node.facts:
         return cast('JsonObject', node.facts['response'])

@@ -61,6 +61,15 @@ def dump_plain(messages: Sequence[ModelMessage]) -> bytes | None:
     return _at_once(_states(messages))
 
 
+def dump_one(message: ModelMessage) -> bytes | None:
+    """Return the JSON of one message whose values are all plain; None if it has to be left to the adapter."""
+    state = _plain(message, _orders())
+    try:
+        return None if state is None else _untyped().to_json(state)
+    except PydanticSerializationError:
+        return None
+
+
 def _states(messages: Sequence[ModelMessage]) -> list[dict[str, Any] | None]:
     orders = _orders()
     return [_plain(message, orders) for message in messages]

@@ -24,13 +24,13 @@ from replay.adapters.agentrun._spending import account_of
 from replay.adapters.agentrun._streaming import Notes, RecordedStreaming, ReplayedStreaming
 from replay.adapters.agentrun._wire import (
     Definitions,
+    Responses,
     as_in_a_replay,
     deferred_json,
     message_bytes,
     message_json,
     messages_bytes,
     prompt_json,
-    restored_response,
 )
 from replay.canon import JsonObject
 from replay.effects import Answered, Count, Counted, Cut, Do, Failed, Finish, Replay, Request, Stop
@@ -77,6 +77,7 @@ class TapedRun:
         self._tape = conductor.tape
         self._deferred = deferred_json(start.deferred_tool_results)
         self._definitions = Definitions()
+        self._responses = Responses(conductor.tape.recorded)
         self._sent: list[ModelMessage] = []
         self._prompt = prompt_json(start.prompt)
         self._request: ModelRequest | None = None
@@ -121,7 +122,7 @@ class TapedRun:
             return as_in_a_replay(response, written)
         if isinstance(answer.outcome, Failed):
             raise rebuilt(answer.outcome.raised)
-        return restored_response(cast('Answered', answer.outcome).message)
+        return self._responses.restored(cast('Answered', answer.outcome).message)
 
     def stream(
         self, call: ModelCall, do: Callable[[], AbstractAsyncContextManager[StreamedResponse]]
@@ -131,7 +132,7 @@ class TapedRun:
         answer = self._asked(call, streamed=True)
         if not isinstance(answer, Do):
             outcome = cast('Answered | Failed | Cut', answer.outcome)
-            self._response = restored_response(outcome.message) if isinstance(outcome, Answered) else None
+            self._response = self._responses.restored(outcome.message) if isinstance(outcome, Answered) else None
             return ReplayedStreaming(outcome, call.parameters, self._read_on)
         notes = Notes(
             tape=self._tape,

@@ -29,8 +29,16 @@ class Account:
         self.usage = usage
         self.open = 0
         """How many runs count into it now."""
-        self.told = RunUsage()
+        self._told = RunUsage()
+        self._untold: list[tuple[Run, int]] = []  # left, and not yet counted: nobody asks after the outermost run
+
+    @property
+    def told(self) -> RunUsage:
         """What runs that are over have counted into it."""
+        left, self._untold = self._untold, []
+        for run, tool_calls in left:
+            count_in(self._told, run, tool_calls)
+        return self._told
 
     def left(self, run: Run | None, tool_calls: int) -> None:
         """A run is over.
@@ -41,7 +49,7 @@ class Account:
         """
         self.open -= 1
         if run is not None:
-            count_in(self.told, run, tool_calls)
+            self._untold.append((run, tool_calls))
 
 
 _accounts: WeakValueDictionary[int, Account] = WeakValueDictionary()

@@ -23,13 +23,14 @@ from agentrun.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
-from agentrun.messages._wire import dump_plain
+from agentrun.messages._wire import dump_one, dump_plain
 from agentrun.models._base import ModelRequestParameters
 from agentrun.tools import ToolDefinition
 from replay.adapters.agentrun._objects import canonical, restored, same, types_of
 from replay.canon import Json, JsonObject, dumps, own
-from replay.cassette import Definition, ToolResult
+from replay.cassette import Definition, Run, ToolResult
 from replay.errors import CassetteInconsistent, Where
+from replay.streams import TAKES_RESPONSE
 
 _USUAL_TOOL: Mapping[str, Json] = {
     'kind': 'function',
@@ -65,7 +66,8 @@ def messages_bytes(messages: Sequence[ModelMessage]) -> bytes:
 
 def message_bytes(message: ModelMessage) -> bytes:
     """Wire JSON of one message."""
-    return messages_bytes([message])[1:-1]
+    plain = dump_one(message)
+    return messages_bytes([message])[1:-1] if plain is None else plain
 
 
 def message_json(message: ModelMessage) -> JsonObject:
@@ -87,7 +89,43 @@ def restored_messages(messages: Sequence[JsonObject]) -> list[ModelMessage]:
 
 def restored_response(message: JsonObject) -> ModelResponse:
     """A response of wire JSON. The time in its provider's details is a datetime, as providers give it."""
-    found = cast('ModelResponse', restored_messages([message])[0])
+    return _as_given(restored_messages([message])[0])
+
+
+class Responses:
+    """The responses of a recorded run, restored together when the first one is asked for.
+
+    One by one they would take more than twice as long.
+
+    Args:
+        run: The recording; None if there is none.
+    """
+
+    def __init__(self, run: Run | None) -> None:
+        self._run = run
+        self._restored: dict[int, ModelMessage] = {}  # by the ids of their wire forms, which the run keeps alive
+
+    def restored(self, message: JsonObject) -> ModelResponse:
+        """A response of wire JSON, one of the recording as a rule; a new object each time."""
+        if self._run is not None:
+            recorded = [node.message for node in self._run.nodes if node.kind in TAKES_RESPONSE]
+            self._run = None
+            self._restored = _together([one for one in recorded if one is not None])
+        found = self._restored.pop(id(message), None)
+        return restored_response(message) if found is None else _as_given(found)
+
+
+def _together(messages: list[JsonObject]) -> dict[int, ModelMessage]:
+    """Messages of wire JSON by the ids of that; none if one is foreign, which is told where the run comes to it."""
+    try:
+        return dict(zip(map(id, messages), restored_messages(messages), strict=True))
+    except CassetteInconsistent:
+        return {}
+
+
+def _as_given(message: ModelMessage) -> ModelResponse:
+    """A response with the time in its provider's details as providers give it."""
+    found = cast('ModelResponse', message)
     details = found.provider_details
     if details and isinstance(when := details.get('timestamp'), str):
         details['timestamp'] = _as_time(when)
@@ -255,6 +293,8 @@ def restored_outcome(result: ToolResult, annotation: Any = Any) -> ToolOutcome:
         return ToolDeferred(cast('Any', result.kind), restored(result.metadata, result.types, Any, path='metadata'))
     content = None if result.user_content is None else restored_prompt(result.user_content)
     value = restored(result.content, result.types, annotation, path='content')
+    if content is None and result.metadata is None and type(value) is str:  # most are
+        return ToolReturned(value)
     metadata = restored(result.metadata, result.types, Any, path='metadata')
     return ToolReturned(ToolReturn(value, content=content, metadata=metadata))
 
