@@ -44,8 +44,12 @@ def completion(turns: int, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def provider(turns: int) -> Generator[str]:
+def provider(turns: int, *, keep_alive: bool = True) -> Generator[str]:
     """A provider on a free port of 127.0.0.1, for the block.
+
+    Args:
+        turns: Tool calls that it asks for.
+        keep_alive: Whether one connection serves many requests; not where each test has an event loop of its own.
 
     Yields:
         Its base URL.
@@ -62,6 +66,8 @@ def provider(turns: int) -> Generator[str]:
             self.send_response(200)
             self.send_header('content-type', 'application/json')
             self.send_header('content-length', str(len(body)))
+            if not keep_alive:
+                self.send_header('connection', 'close')  # which ends the connection here, too
             self.end_headers()
             self.wfile.write(body)
 
