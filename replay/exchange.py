@@ -4,12 +4,15 @@ A place of a request may differ from the recording where that has a minted value
 written in the same way. The two are bound to each other from then on. Ids, tokens and days are bound one to one.
 Readings of a clock are not: they run at another pace in a replay, and two that were equal need not be so again.
 Those in one text must be in the recorded order, though, and not much further apart.
+A day that is not today's, give or take one, was not read off a clock now: it is a difference, such as a test that asks
+for another date than the one it was recorded with.
 What is written as recorded needs no binding: the outcomes that a replay feeds are.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from functools import lru_cache
 from itertools import combinations
 from operator import is_
@@ -17,7 +20,7 @@ from typing import Any, Self, cast
 
 from .canon import Json, JsonObject
 from .cassette import Definition, Run
-from .minted import Piece, pattern_of, pieces, read_as
+from .minted import Piece, is_plausible, pattern_of, pieces, read_as
 
 __all__ = ('Exchange', 'definition_fields', 'definition_with', 'respelt_definition', 'respelt_messages')
 
@@ -27,17 +30,30 @@ class Exchange:
 
     Args:
         recorded: Minted values as recorded.
+        now: Reads the clock that live days are held against; None: there are no live ones, or any will do.
+        changing: Those of the values that stood in instructions. They may have been told by their change from one
+            request to the next, and be readings of a clock for all that they are far from its time.
     """
 
-    def __init__(self, recorded: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        recorded: Iterable[str] = (),
+        *,
+        now: Callable[[], datetime] | None = None,
+        changing: Iterable[str] = (),
+    ) -> None:
         self._keys = {piece.key for value in recorded for piece in pieces(value)}
+        self._now = now
+        self._changing = {piece.key for value in changing for piece in pieces(value) if piece.kind in _RUNNING}
         self._to_recorded: dict[str, str] = {}  # by keys
         self._to_live: dict[str, str] = {}
 
     @classmethod
-    def of(cls, runs: Iterable[Run]) -> Self:
+    def of(cls, runs: Iterable[Run], *, now: Callable[[], datetime] | None = None) -> Self:
         """Make one for the minted values of recordings."""
-        return cls(str(one['value']) for run in runs for one in run.minted.values())
+        noted = [(str(one['value']), one['by']) for run in runs for one in run.minted.values()]
+        changing = [value for value, by in noted if by == 'instructions']
+        return cls([value for value, _ in noted], now=now, changing=changing)
 
     def __bool__(self) -> bool:
         """Whether there is any minted value, so that looking for them may help."""
@@ -122,7 +138,14 @@ class Exchange:
             if new is None:
                 return False
             pairs.append((old, new))
-        return _is_one_to_one(pairs) and self._bind([(old, new) for old, new in pairs if old.text != new.text])
+        changed = [(old, new) for old, new in pairs if old.text != new.text]
+        return _is_one_to_one(pairs) and all(self._is_read_now(*pair) for pair in changed) and self._bind(changed)
+
+    def _is_read_now(self, old: Piece, new: Piece) -> bool:
+        """Whether a day may have been read off the clock now; all else may be."""
+        if self._now is None or new.kind not in _OF_A_DAY or old.key in self._changing:
+            return True
+        return is_plausible(new, now=self._now(), near_clock=True)
 
     def _bind(self, pairs: list[tuple[Piece, Piece]]) -> bool:
         """Bind all of them, or none."""
@@ -146,6 +169,9 @@ class Exchange:
 _RUNNING = frozenset({'datetime', 'time', 'epoch'})
 """Kinds whose readings go on while a run runs, at another pace live than in a replay."""
 
+_OF_A_DAY = frozenset({'date', 'datetime', 'epoch', 'weekday'})
+"""Kinds that tell a day, so that how far they are from now can be told. A time of day alone may be of any zone."""
+
 _SLOWER = 60.0
 """Seconds by which a replay may be slower than the recording between two readings of one text."""
 
@@ -157,14 +183,22 @@ def _is_one_to_one(pairs: list[tuple[Piece, Piece]]) -> bool:
 
 
 def _in_pace(pairs: list[tuple[Piece, Piece]]) -> bool:
-    """Whether the readings of a clock in one text stand to each other as the recorded ones do."""
-    readings = [(old, new) for old, new in pairs if old.kind in {'datetime', 'epoch'}]
+    """Whether the readings of a clock, and the dates, in one text stand to each other as the recorded ones do."""
+    readings = [(old, new) for old, new in pairs if old.kind in {'datetime', 'epoch'} or _is_whole_date(old)]
     for (old, new), (next_old, next_new) in combinations(readings, 2):
         here = (next_new.moment or 0.0) - (new.moment or 0.0)
         there = (next_old.moment or 0.0) - (old.moment or 0.0)
         if old.shape == next_old.shape and (here * there < 0 or abs(here) > abs(there) + _SLOWER):
             return False
     return True
+
+
+def _is_whole_date(piece: Piece) -> bool:
+    """Whether it is a date with its year: without that the day after 31 December comes before it."""
+    return piece.kind == 'date' and _YEAR.search(piece.text) is not None
+
+
+_YEAR = re.compile('20[0-9]{2}')
 
 
 @lru_cache(maxsize=256)

@@ -415,7 +415,7 @@ class Session(Conductor):
             # One that was recorded before its secrets were known is played as it would be recorded today.
             cassette = replace(read, runs=tuple(veiled_run(run, self.redactor) for run in read.runs))
             self._ledger.cassette = self._wording.before = cassette
-            self._ledger.exchange = Exchange.of(cassette.runs)
+            self._ledger.exchange = Exchange.of(cassette.runs, now=self._ledger.minting.now)
             self._ledger.places = Places(cassette.runs, exchange=self._ledger.exchange)
             return
         with suppress(*([ReplayError] if self.mode == 'rewrite' else [])):  # what cannot be read is just replaced

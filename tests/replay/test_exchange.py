@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -33,6 +34,7 @@ X, Y = '00000000-0000-4000-8000-00000000000a', '00000000-0000-4000-8000-00000000
         (['1795186434.25'], 1795186434.25, 1795272834.5),
         (['731234567890123'], 'Trace 731234567890123', 'Trace 731234567890124'),
         (['14:53', '14:54'], 'from 14:53 to 14:54', 'from 16:01 to 16:01'),
+        (['31 December', '1 January'], 'from 31 December to 1 January', 'from 1 January to 2 January'),
     ],
 )
 def test_a_value_of_the_same_kind_at_the_same_place_stands_for_the_recorded_one(
@@ -108,6 +110,50 @@ def test_clocks_run_at_another_pace_in_a_replay() -> None:
 
     for moment in ('2026-11-20T10:00:00', '2026-11-20T10:00:05'):
         assert exchange.respelt(moment, '2026-11-21T18:00:00') == moment
+
+
+def test_dates_of_one_text_keep_their_order() -> None:
+    exchange = Exchange(['2026-11-20', '2026-11-21'])
+    recorded, swapped = 'from 2026-11-20 to 2026-11-21', 'from 2026-11-21 to 2026-11-20'
+    assert exchange.respelt(recorded, swapped) == swapped
+    assert exchange.respelt(recorded, 'from 2026-12-31 to 2027-01-01') == recorded
+
+
+NOW = datetime(2027, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ('recorded', 'live', 'stands'),
+    [
+        ('2026-11-20', '2027-01-01', True),
+        ('2026-11-20', '2027-01-02', True),
+        ('2026-11-20', '2027-01-03', False),
+        ('2026-11-20', '2019-11-20', False),
+        ('20 November', '31 December', True),
+        ('20 November', '21 November', False),
+        ('2026-11-20T10:00:00Z', '2027-01-01T09:59:00Z', True),
+        ('2026-11-20T10:00:00Z', '2026-11-20T10:00:01Z', False),
+        ('Friday', 'Saturday', True),
+        ('Friday', 'Monday', False),
+        ('1795186434', '1798804800', True),
+        ('1795186434', '1795186435', False),
+        ('10:00', '04:00', True),
+        (A, X, True),
+    ],
+)
+def test_a_day_stands_for_the_recorded_one_only_if_it_is_that_of_the_replay(
+    recorded: str, live: str, *, stands: bool
+) -> None:
+    exchange = Exchange([recorded], now=lambda: NOW)
+    assert exchange.respelt(f'({recorded})', f'({live})') == (f'({recorded})' if stands else f'({live})')
+
+
+def test_what_changed_from_one_request_to_the_next_may_be_far_from_now() -> None:
+    noted = ('2030-01-01T10:00:00Z', 'instructions'), ('2030-01-01', 'prompt')
+    minted = {f'datetime-{number}': {'value': value, 'by': by} for number, (value, by) in enumerate(noted)}
+    exchange = Exchange.of([Run(name='a', agent='a', nodes=(), minted=cast('Any', minted))], now=lambda: NOW)
+    assert exchange.respelt('until 2030-01-01T10:00:00Z', 'until 2030-02-01T10:00:00Z') == 'until 2030-01-01T10:00:00Z'
+    assert exchange.respelt('2030-01-01', '2030-02-01') == '2030-02-01'
 
 
 def test_three_readings_of_one_text_keep_their_order() -> None:

@@ -79,6 +79,8 @@ def test_what_looks_minted_is_recognised(text: str, kind: Kind, shape: str) -> N
         'a plain sentence without any of it',
         'get_weather_of_a_city',
         'HTTPConnectionPool2',
+        'getUserByIdV2',
+        'Get_User_By_IdV12',
         'a1' * 3,
         '2026-02-31',
         '31/31/2026',

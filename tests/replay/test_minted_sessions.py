@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from agentrun import Agent
+from agentrun._ambient import LiveSource
 from agentrun.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
 from agentrun.models.function import AgentInfo, FunctionModel
 from agentrun.settings import ModelSettings
@@ -305,8 +306,15 @@ async def test_what_new_episodes_adds_speaks_of_values_as_recorded(tmp_path: Pat
     assert [json.dumps(run).count('close') for run in document(session)['runs']] == [0, 1]
 
 
-async def test_a_run_that_is_added_tomorrow_holds_the_day_of_the_others(tmp_path: Path) -> None:
+async def test_a_run_that_is_added_tomorrow_holds_the_day_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     today = datetime.now(UTC).date()
+
+    def noon(source: LiveSource) -> datetime:
+        return datetime(today.year, today.month, today.day, 12, tzinfo=UTC)
+
+    monkeypatch.setattr(LiveSource, 'now', noon)
     agent = Agent(name='support')
 
     @agent.instructions
@@ -332,3 +340,14 @@ async def test_a_run_that_is_added_tomorrow_holds_the_day_of_the_others(tmp_path
     assert again.all_messages_json() == result.all_messages_json()
     assert again.all_messages() == result.all_messages()
     assert 'results' not in session.cassette_path.read_text()
+
+
+@pytest.mark.parametrize('days', [-7, 2, 365])
+async def test_a_day_that_is_not_that_of_the_replay_is_a_difference(days: int, tmp_path: Path) -> None:
+    today = datetime.now(UTC).date()
+    agent = Agent(name='support')
+    with use_cassette('run', dir=tmp_path, record='once'):
+        await agent.run(f'Weather on {today}?', model=said('sunny'))
+
+    with pytest.raises(ReplayError, match='user prompt of support changed'), use_cassette('run', dir=tmp_path):
+        await agent.run(f'Weather on {today + timedelta(days=days)}?', model=never())
