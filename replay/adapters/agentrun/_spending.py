@@ -4,9 +4,9 @@ Runs inside of a tool tell what they used in their own recordings. All else by w
 ends is noted at that call. It is found by subtraction, as tools may change each counter as they like.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import copy
-from typing import cast
+from typing import TypeAlias, cast
 from weakref import WeakValueDictionary
 
 from agentrun.messages import ModelResponse
@@ -23,13 +23,15 @@ class Account:
 
     Args:
         usage: What they count into; kept, so that its identity stays its own.
+        count: Counts what a recorded run counted, as `count_in` does.
     """
 
-    def __init__(self, usage: RunUsage) -> None:
+    def __init__(self, usage: RunUsage, count: 'Counting') -> None:
         self.usage = usage
         self.open = 0
         """How many runs count into it now."""
-        self._told = RunUsage()
+        self._told = type(usage)()
+        self._count_in = count
         self._untold: list[tuple[Run, int]] = []  # left, and not yet counted: nobody asks after the outermost run
 
     @property
@@ -37,7 +39,7 @@ class Account:
         """What runs that are over have counted into it."""
         left, self._untold = self._untold, []
         for run, tool_calls in left:
-            count_in(self._told, run, tool_calls)
+            self._count_in(self._told, run, tool_calls)
         return self._told
 
     def left(self, run: Run | None, tool_calls: int) -> None:
@@ -55,11 +57,19 @@ class Account:
 _accounts: WeakValueDictionary[int, Account] = WeakValueDictionary()
 
 
-def account_of(usage: RunUsage) -> Account:
-    """The account of a usage: the same one for all runs that count into it at a time."""
+Counting: TypeAlias = Callable[[RunUsage, Run, int], None]
+
+
+def account_of(usage: RunUsage, count: Counting | None = None) -> Account:
+    """The account of a usage: the same one for all runs that count into it at a time.
+
+    Args:
+        usage: What they count into.
+        count: Counts what a recorded run counted; `count_in` for those of agentrun.
+    """
     found = _accounts.get(id(usage))
     if found is None:
-        found = _accounts[id(usage)] = Account(usage)
+        found = _accounts[id(usage)] = Account(usage, count or count_in)
     return found
 
 
@@ -125,23 +135,23 @@ def spend(usage: RunUsage, spent: JsonObject) -> None:
         if name == 'details':
             for key, number in cast('dict[str, int]', count).items():
                 usage.details[key] = usage.details.get(key, 0) + number
-        elif name in vars(usage):
+        elif isinstance(getattr(usage, name, None), int):
             setattr(usage, name, getattr(usage, name) + cast('int', count))
 
 
-def joined(spent: Iterable[JsonObject]) -> JsonObject:
-    """Add up what was counted in several steps."""
-    total = RunUsage()
+def joined(spent: Iterable[JsonObject], *, kind: type[RunUsage] = RunUsage) -> JsonObject:
+    """Add up what was counted in several steps, in the counters that a kind of usage has."""
+    total = kind()
     for one in spent:
         spend(total, one)
-    return _difference(total, RunUsage())
+    return _difference(total, kind())
 
 
-def lacking(due: Iterable[JsonObject], spent: JsonObject) -> JsonObject:
-    """What is left of all that is due when some of it was counted."""
-    was, total = RunUsage(), RunUsage()
+def lacking(due: Iterable[JsonObject], spent: JsonObject, *, kind: type[RunUsage] = RunUsage) -> JsonObject:
+    """What is left of all that is due when some of it was counted, in the counters that a kind of usage has."""
+    was, total = kind(), kind()
     spend(was, spent)
-    spend(total, joined(due))
+    spend(total, joined(due, kind=kind))
     return _difference(total, was)
 
 
@@ -153,10 +163,11 @@ def _own(usage: RunUsage) -> RunUsage:
 
 def _difference(now: RunUsage, before: RunUsage) -> JsonObject:
     """By how much each counter has changed, those that have not apart."""
-    was, found = vars(before), cast('dict[str, int]', {})
-    for name, count in vars(now).items():
-        if name != 'details' and count != was[name]:
-            found[name] = count - was[name]
+    found: dict[str, int] = {}
+    for name in dict.fromkeys([*vars(now), *vars(before)]):
+        count, was = getattr(now, name, 0), getattr(before, name, 0)
+        if isinstance(count, int) and count != was:  # a cost, where a library tells one, is no counter
+            found[name] = count - was
     details = {
         name: now.details.get(name, 0) - before.details.get(name, 0)
         for name in dict.fromkeys([*now.details, *before.details])

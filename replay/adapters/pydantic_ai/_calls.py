@@ -5,44 +5,31 @@ with the first call that comes through and ends when the next node is about to r
 arguments did not hold) began and ended in between, and the message that follows tells what came of them.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, cast
 
 from pydantic_ai.messages import ModelResponse, ToolCallPart
-from pydantic_core import PydanticSerializationError
 
 from replay.adapters._protocol import RunConductor
 from replay.adapters.agentrun._calls import Within, running, within
-from replay.adapters.agentrun._faults import parted, unwritable
+from replay.adapters.agentrun._faults import parted
 from replay.adapters.agentrun._objects import NotFitting, is_named, name_of
+from replay.adapters.pydantic_ai._executed import Executed, Work, executed, live_args
 from replay.adapters.pydantic_ai._exits import Exits
-from replay.adapters.pydantic_ai._outcomes import error_result, restored_value, return_result, stand_for, usage_of
+from replay.adapters.pydantic_ai._outcomes import restored_value, stand_for
+from replay.adapters.pydantic_ai._spending import BatchSpending, Spending
 from replay.canon import JsonObject, dumps
 from replay.cassette import ToolResult
 from replay.effects import Calls, Do, Ended, Stop
 from replay.errors import NotSupported, ReplayError, Where
-from replay.match import ABSENT, Difference, first_difference
+from replay.match import ABSENT, Difference
+from replay.options import Tools
 from replay.redact import has_stand_in
 
 __all__ = ('TapedCalls', 'Work')
 
 _Event: TypeAlias = tuple[Literal['started', 'finished'], int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """One call that came through."""
-
-    call_id: str
-    messages: Sequence[object]
-    """The run's messages; the response that made the call is the last one that has it."""
-    usage: Any
-    """What the run counts into."""
-    annotation: Any
-    """What the function says that it returns; `Any` if that is unknown."""
-    do: Callable[[], Awaitable[Any]]
-    """Runs the tool."""
 
 
 class TapedCalls:
@@ -56,8 +43,8 @@ class TapedCalls:
     def __init__(self, conductor: RunConductor, *, approved: Collection[str] = ()) -> None:
         self.returned = 0
         """How many tools ran to a result."""
-        self.depth = 1
-        """How many runs around the calls count into the same usage, the run included."""
+        self.spending = Spending()
+        """What counts into the usage of the run."""
         self.kinds: dict[str, str] = {}
         """Kinds of the tools that the run has, by name; none of them makes an output."""
         self._conductor = conductor
@@ -96,7 +83,7 @@ class TapedCalls:
         inner = within.get()
         found = None if inner is not None and inner.run == self._tape.name else self._found(work)
         if found is None:  # a tool calls another one: what comes of that is the affair of the first
-            return await work.do()
+            return await work.do(work.args)
         batch, index = found
         batch.exits.enter(index)
         try:
@@ -117,6 +104,7 @@ class TapedCalls:
             return
         batch.exits.close()
         self._called += len(batch.calls)
+        batch.settle(self._how)
         if batch.token is not None:
             self._tape.end(batch.token, batch.outcome(broken=broken))
 
@@ -150,76 +138,66 @@ class TapedCalls:
         answer = self._tape.begin(Calls(response={'parts': [_named(call) for call in made]}, calls=named))
         if isinstance(answer, Stop):
             raise self._conductor.diverged(answer.divergence)
+        spending = self.spending.batch()
         if isinstance(answer, Do):
-            return _Batch(response, calls, exits=Exits(None, crowded=len(calls) > 1), token=answer.token)
+            exits = Exits(None, crowded=len(calls) > 1)
+            return _Batch(response, calls, exits=exits, spending=spending, token=answer.token)
         ended = cast('Ended', answer.outcome)
-        return _Batch(response, calls, exits=Exits(ended.finished, crowded=len(calls) > 1), ended=ended)
+        exits = Exits(ended.finished, crowded=len(calls) > 1)
+        return _Batch(response, calls, exits=exits, spending=spending, ended=ended)
 
     def _runs(self, call: ToolCallPart) -> bool:
         return self.kinds.get(call.tool_name) == 'function'
 
+    def _how(self, call: ToolCallPart) -> Tools:
+        return self._conductor.options.tool(call.tool_name)
+
     async def _recorded(self, batch: '_Batch', index: int, work: Work) -> Any:
-        name = batch.calls[index].tool_name
         batch.events.append(('started', index))
-        try:
-            result = await self._executed(batch, index, work)
-        except ReplayError:
-            raise
-        except Exception as error:
-            await batch.exits.leave(index)
-            batch.end(index, self._of_error(name, error))
-            raise
+        found = await self._executed(batch, index, work, work.args)
         await batch.exits.leave(index)
-        batch.end(index, result)
+        batch.end(index, found.result)
+        if found.error is not None:
+            raise found.error
         self.returned += 1
-        return restored_value(result, work.annotation)
+        return restored_value(found.result, work.annotation)
 
-    async def _executed(self, batch: '_Batch', index: int, work: Work) -> ToolResult:
-        """Run a tool to a result."""
-        name = batch.calls[index].tool_name
-        with running(Within(self._tape.name, name, self._called + index, work.usage, self.depth)):
-            value = await work.do()
-        try:
-            return return_result(name, value, work.annotation)
-        except PydanticSerializationError as error:
-            raise unwritable(self._conductor, f'what tool {name!r} returned', error) from None
-
-    def _of_error(self, name: str, error: Exception) -> ToolResult:
-        try:
-            return error_result(error)
-        except PydanticSerializationError as fault:
-            raise unwritable(self._conductor, f'what tool {name!r} raised', fault) from None
+    async def _executed(self, batch: '_Batch', index: int, work: Work, args: dict[str, Any]) -> Executed:
+        """Run a tool; runs inside of it know the call."""
+        call, spending = batch.calls[index], self.spending
+        inside = Within(self._tape.name, call.tool_name, self._called + index, spending.usage, spending.depth)
+        with running(inside):
+            return await executed(self._conductor, call, work, args)
 
     async def _replayed(self, batch: '_Batch', index: int, work: Work, ended: Ended) -> Any:
-        name, result = batch.calls[index].tool_name, ended.results.get(index)
-        how = self._conductor.options.tool(name)
-        live: ToolResult | None = None
-        if how == 'replay':
-            for run in self._conductor.skipped(name, self._called + index):
-                work.usage.incr(usage_of(run))
-        elif result is not None and result.raised is None:
-            live = await self._run_again(batch, index, work, result)
+        call, recorded = batch.calls[index], ended.results.get(index)
+        if recorded is None and not ended.failed:
+            raise self._lacks(call.tool_name)
+        if self._how(call) == 'replay':
+            batch.spending.skip(self._conductor.skipped(call.tool_name, self._called + index))
+            live = None
+        else:
+            live = await self._run_again(batch, index, work, ended)
         await batch.exits.leave(index)
-        if live is None and result is None:
-            raise self._lacks(name)
-        return self._given(name, cast('ToolResult', live or result), work.annotation)
+        if live is not None and live.error is not None:
+            raise live.error
+        given = recorded if live is None else live.respelt
+        if given is None:
+            raise self._lacks(call.tool_name)
+        self.returned += given.kind == 'return'
+        return self._given(call.tool_name, given, work.annotation)
 
-    async def _run_again(self, batch: '_Batch', index: int, work: Work, result: ToolResult) -> ToolResult | None:
-        """Execute a call of a replay: what came of it where that is not what was recorded, else None."""
-        name = batch.calls[index].tool_name
-        try:
-            live = await self._executed(batch, index, work)
-        except ReplayError:
-            raise
-        except Exception as error:
-            live = self._of_error(name, error)
-            if live.raised is not None:
-                raise
-        kept = self._tape.kept(Ended(started=(), finished=(), results={index: live}))
-        found = first_difference(_told(result), _told(kept.results[index]), name)
-        if found is None:
+    async def _run_again(self, batch: '_Batch', index: int, work: Work, ended: Ended) -> Executed | None:
+        """Execute a call of a replay: what came of it where that is not what was recorded, else None.
+
+        A recording that ends in an error of the batch has no next request to find a difference at: it is told now.
+        """
+        call, recorded = batch.calls[index], ended.results.get(index)
+        live = await self._executed(batch, index, work, live_args(self._tape, call, work))
+        found = None if recorded is None else live.difference(recorded)
+        if found is None:  # the same; or the recorded call was ended by an error of another one
             return None
-        if self._conductor.options.tool(name) == 'live':
+        if self._how(call) == 'live' and not ended.failed:
             return live
         difference = Difference(cause='tool result', field=found[0], recorded=found[1], live=found[2])
         raise parted(self._conductor, difference, 'CallToolsNode')
@@ -251,6 +229,7 @@ class _Batch:
     response: ModelResponse
     calls: list[ToolCallPart]
     exits: Exits = field(kw_only=True)
+    spending: BatchSpending = field(kw_only=True)
     token: int | None = field(default=None, kw_only=True)
     """Of the tape, while the batch is recorded."""
     ended: Ended | None = field(default=None, kw_only=True)
@@ -270,9 +249,27 @@ class _Batch:
 
     def end(self, index: int, result: ToolResult) -> None:
         """Take note of what came of a call. What came last counts, where a call came through again."""
-        self.results[index] = result
+        spent = self.spending.since()
+        self.results[index] = replace(result, usage=spent) if spent else result
         self.events = [event for event in self.events if event != ('finished', index)]
         self.events.append(('finished', index))
+
+    def settle(self, how: Callable[[ToolCallPart], Tools]) -> None:
+        """Count or note what is left when all calls have ended.
+
+        Args:
+            how: Tells of a call whether it is replayed.
+        """
+        if self.ended is not None:
+            if any(how(call) == 'replay' for call in self.calls):  # which call counted what is not always known
+                self.spending.count(self.ended.results.values())
+            return
+        spent = self.spending.since()
+        if spent and self.results:
+            last = next(reversed(self.results))
+            self.results[last] = replace(
+                self.results[last], usage=self.spending.joined(self.results[last].usage, spent)
+            )
 
     def outcome(self, *, broken: bool) -> Ended:
         """What came of the batch."""
@@ -304,12 +301,3 @@ def _makes(message: object, call_id: str) -> bool:
 
 def _named(call: ToolCallPart) -> JsonObject:
     return {'part_kind': 'tool-call', 'tool_name': call.tool_name, 'tool_call_id': call.tool_call_id}
-
-
-def _told(result: ToolResult) -> JsonObject:
-    return {
-        'kind': result.kind,
-        'content': result.content,
-        'metadata': result.metadata,
-        'user_content': result.user_content,
-    }

@@ -9,22 +9,20 @@ from pydantic import ValidationError
 from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelRetry, UserError
 from pydantic_ai.messages import (
     ModelRequest,
-    ModelResponse,
     MultiModalContent,
     ToolReturn,
     ToolReturnPart,
     UserPromptPart,
 )
-from pydantic_ai.usage import RunUsage
 from pydantic_core import PydanticCustomError, to_json, to_jsonable_python
 
 from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.adapters.agentrun._objects import canonical, restored, types_of
 from replay.adapters.pydantic_ai._wire import message_json, prompt_json, restored_messages
 from replay.canon import Json, JsonObject, own
-from replay.cassette import Run, ToolResult
+from replay.cassette import ToolResult
 
-__all__ = ('error_result', 'restored_value', 'return_annotation', 'return_result', 'stand_for', 'usage_of')
+__all__ = ('error_result', 'restored_value', 'return_annotation', 'return_result', 'stand_for')
 
 _KEEPS_FILES = hasattr(ToolReturnPart, 'files')
 """Whether files that a tool returns stay in the part that answers the call; earlier they went into a user prompt."""
@@ -118,17 +116,6 @@ def return_annotation(tool: Any) -> Any:
     schema = getattr(getattr(tool, 'call_func', None), '__self__', None)
     function = getattr(schema, 'function', None)
     return Any if function is None else _returns(function)
-
-
-def usage_of(run: Run) -> RunUsage:
-    """What a recorded run that counted into another one's usage added to it itself."""
-    unheard = [cast('JsonObject', node.facts['response']) for node in run.nodes if 'response' in node.facts]
-    responses = [message for message in (*run.new_messages, *unheard) if message['kind'] == 'response']
-    counted = cast('dict[str, int]', run.facts['counted_in'])
-    total = RunUsage(requests=len(responses), tool_calls=counted['tool_calls'])
-    for response in restored_messages(responses):
-        total.incr(cast('ModelResponse', response).usage)
-    return total
 
 
 @lru_cache(maxsize=256)

@@ -106,8 +106,9 @@ class TapedRun:
         """Take note of the object that runs the graph."""
         self._graph_run = graph_run
         self.usage = graph_run.state.usage
-        if self._call is not None and self._call.usage is cast('Any', self.usage):
-            self.tools.calls.depth = self._call.depth + 1
+        shared = self._call is not None and self._call.usage is cast('Any', self.usage)
+        around = self._call.depth if self._call is not None and shared else 0
+        self.tools.calls.spending.begun(graph_run.state.usage, around=around)
         _runs[id(graph_run.state)] = self
 
     def runs(self, node: object) -> None:
@@ -197,11 +198,13 @@ class TapedRun:
             written = messages_bytes(messages)
         except PydanticSerializationError as fault:
             self.unwritable('a message of the run', fault)
+            self.tools.calls.spending.ended(None, 0)
             self.conductor.ended(b'', new_from)
             return
         known = isinstance(error, Exception) and not isinstance(error, ReplayError)
         left = raised(cast('Exception', error)) if known else None
         self.tape.finish(Finish(messages=written, new_from=new_from, raised=left, facts=self._facts(error)))
+        self.tools.calls.spending.ended(self.tape.run, self.tools.calls.returned)
         self.conductor.ended(written, new_from)
 
     # -- for what stands at the seams

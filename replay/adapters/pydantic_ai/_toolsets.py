@@ -18,7 +18,8 @@ from pydantic_ai.agent import Agent
 from pydantic_ai.toolsets import AbstractToolset, CombinedToolset, WrapperToolset
 from pydantic_ai.toolsets._dynamic import DynamicToolset
 
-from replay.adapters.pydantic_ai._calls import TapedCalls, Work
+from replay.adapters.pydantic_ai._calls import TapedCalls
+from replay.adapters.pydantic_ai._executed import Work
 from replay.adapters.pydantic_ai._holds import is_server
 from replay.adapters.pydantic_ai._outcomes import return_annotation
 from replay.adapters.pydantic_ai._servers import Servers, TapedServer
@@ -44,9 +45,10 @@ class TapedToolset(WrapperToolset[Any]):
         work = Work(
             call_id=ctx.tool_call_id or '',
             messages=ctx.messages,
-            usage=ctx.usage,
+            args=tool_args,
             annotation=return_annotation(tool),
-            do=lambda: self.wrapped.call_tool(name, tool_args, ctx, tool),
+            do=lambda args: self.wrapped.call_tool(name, args, ctx, tool),
+            validated=lambda args: _validated(tool.args_validator, args, ctx),
         )
         return await self.calls.call(work)
 
@@ -131,6 +133,12 @@ def approved_calls(deferred: Any) -> set[str]:
         for call_id, approval in approvals.items()
         if approval is True or getattr(approval, 'kind', None) == 'tool-approved'
     }
+
+
+def _validated(validator: Any, args: Any, ctx: Any) -> dict[str, Any]:
+    """Make valid arguments of JSON text or of a dict, as the library does."""
+    validate = validator.validate_json if isinstance(args, str) else validator.validate_python
+    return validate(args, context=getattr(ctx, 'validation_context', None))
 
 
 @cache
