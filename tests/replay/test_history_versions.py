@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from replay.cli._group import replay
 from replay.history import from_history, to_history
 
-HISTORY = Path(__file__).parent / 'data' / 'history_2.68.json'
+HISTORY = Path(__file__).parent / 'data' / 'versions' / '2.68.json'
 """A run with a tool that asked for a retry, as pydantic_ai 2.68.0 wrote it."""
 
 

@@ -1,0 +1,71 @@
+"""Measures modules that await nothing, each by the tests of its own name alone.
+
+    python tests/coverage_alone.py [NAME ...]
+
+Branches count. What only tests of other modules reach is not covered here: a reader looks for what a module does in the
+tests that bear its name. Exits with 1 if anything is below 100 %.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parent.parent
+HERE = 'tests/replay/test_'
+SAME_NAME = (
+    'age', 'calls', 'canon', 'carrying', 'cuts', 'diff', 'diff_formats', 'errors', 'exchange', 'logical', 'match',
+    'minted', 'minting', 'modes', 'names', 'options', 'outline', 'places', 'printable', 'redact', 'redact_streams',
+    'report', 'shapes', 'snapshots', 'streams', 'unplayed', 'wording',
+)  # fmt: skip
+"""Modules with one module of tests."""
+
+OTHERS = {
+    'keep': ('keep', 'keep_streams'),
+    'tape': ('tape', 'tape_streams'),
+}
+"""Modules whose tests are in several files."""
+
+
+def measured(name: str, tests: tuple[str, ...], folder: Path) -> tuple[bool, str]:
+    """Run the tests of a module.
+
+    Returns:
+        Whether all of it is covered and they pass, and a line that says so.
+    """
+    data = f'--data-file={folder / name}'
+    coverage = [sys.executable, '-m', 'coverage']
+    files = [f'{HERE}{test}.py' for test in tests]
+    ran = subprocess.run(
+        [*coverage, 'run', data, '--branch', '--source=replay', '-m', 'pytest', '-q', '-p', 'no:cacheprovider', *files],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = subprocess.run(
+        [*coverage, 'report', data, f'--include=replay/{name}.py', '--fail-under=100', '--skip-empty'],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = [line for line in report.stdout.splitlines() if line.startswith(('replay/', 'TOTAL'))]
+    said = '' if ran.returncode == 0 else f'  tests: {ran.stdout.splitlines()[-1]}'
+    return ran.returncode == report.returncode == 0, f'{name:<16}{lines[0].removeprefix("TOTAL").strip()}{said}'
+
+
+def main(names: list[str]) -> int:
+    """Measure all modules, or those that are named."""
+    modules = {**{name: (name,) for name in SAME_NAME}, **OTHERS}
+    whole = True
+    with TemporaryDirectory() as folder:
+        for name in names or modules:
+            covered, line = measured(name, modules[name], Path(folder))
+            whole &= covered
+            print(line)
+    return 0 if whole else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
