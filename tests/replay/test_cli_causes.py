@@ -1,6 +1,7 @@
 """Causes of the last run of pytest: `record --cause`, `rebind`; and `drift`, which asks models and writes nothing."""
 
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from click.testing import CliRunner, Result
@@ -44,8 +45,20 @@ def test_plain():
 """
 
 
+@pytest.fixture(scope='module')
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose tests are recorded; each test gets a copy."""
+    folder = tmp_path_factory.mktemp('recorded')
+    (folder / 'app.py').write_text(APP)
+    (folder / 'test_app.py').write_text(TESTS)
+    (folder / 'pytest.ini').write_text('[pytest]\npythonpath = .\nreplay_dir = tapes\n')
+    result = run_pytest('--replay-record=once', folder=folder)
+    assert '4 passed' in result, result
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def store(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A project whose tests are recorded."""
     for name in ('CI', 'PYTEST_ADDOPTS'):
         monkeypatch.delenv(name, raising=False)
@@ -53,17 +66,15 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv('PYTEST_DISABLE_PLUGIN_AUTOLOAD', '1')
     monkeypatch.setenv('PYTHONDONTWRITEBYTECODE', '1')
     monkeypatch.chdir(tmp_path)
-    (tmp_path / 'app.py').write_text(APP)
-    (tmp_path / 'test_app.py').write_text(TESTS)
-    (tmp_path / 'pytest.ini').write_text('[pytest]\npythonpath = .\nreplay_dir = tapes\n')
-    result = run_pytest('--replay-record=once')
-    assert '4 passed' in result, result
+    copytree(recorded, tmp_path, dirs_exist_ok=True)
     return Store('tapes')
 
 
-def run_pytest(*options: str) -> str:
+def run_pytest(*options: str, folder: Path | None = None) -> str:
     command = ('-m', 'pytest', '-q', '-p', 'replay.pytest_plugin', *options)
-    return in_pipe(*command, cwd=Path.cwd(), PYTEST_DISABLE_PLUGIN_AUTOLOAD='1').stdout
+    return in_pipe(
+        *command, cwd=folder or Path.cwd(), PYTEST_DISABLE_PLUGIN_AUTOLOAD='1', PYTHONDONTWRITEBYTECODE='1'
+    ).stdout
 
 
 def invoke(*arguments: str) -> Result:
