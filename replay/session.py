@@ -400,7 +400,10 @@ class Session(Conductor):
 
     def _refusal(self, agent: str, started: Started, found: Found) -> ReplayError:
         if found is Found.NO_CASSETTE:
-            return self.texts.no_cassette(agent, started.prompt, renamed=self.renamed(self._store, agent, started))
+            waits = self._store.exists(self.name, pending=True)
+            renamed = None if waits else self.renamed(self._store, agent, started)
+            pending = self._store.path(self.name, pending=True) if waits else None
+            return self.texts.no_cassette(agent, started.prompt, renamed=renamed, pending=pending)
         return self.texts.run_lacking(agent, started.prompt, self.recorded_runs)
 
     # -- the cassette

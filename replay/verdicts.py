@@ -110,14 +110,19 @@ class Texts:
     test: str | None
     """Id of the test that owns the cassette; then commands are those of pytest."""
 
-    def no_cassette(self, agent: str, prompt: Json, *, renamed: tuple[str, str] | None = None) -> ReplayError:
+    def no_cassette(
+        self, agent: str, prompt: Json, *, renamed: tuple[str, str] | None = None, pending: Path | None = None
+    ) -> ReplayError:
         """A run started, there is no cassette, and nothing may be recorded.
 
         Args:
             agent: Name of the agent.
             prompt: The user prompt as wire JSON.
             renamed: Path and test of a cassette that plays the same and that no test owns.
+            pending: A recording that waits to be accepted. It is paid for: recording anew is not what helps.
         """
+        if pending is not None:
+            return self._only_pending(agent, prompt, pending)
         details, steps = _first(agent, prompt), (self._command('once', 'to record it'),)
         if renamed is not None and self.test is not None:
             path, test = renamed
@@ -131,6 +136,19 @@ class Texts:
             details=details,
             where=self._where(),
             next=steps,
+        )
+
+    def _only_pending(self, agent: str, prompt: Json, pending: Path) -> ReplayError:
+        play = f'use_cassette({self.name!r}, play_pending=True)'
+        if self.test is not None:
+            play = f'pytest {quote(self.test)} --replay-pending'
+        return CassetteNotFound(
+            'no cassette, only a pending recording',
+            expected=f'{self.path.as_posix()}   (mode {self.mode}: nothing is recorded)',
+            got=f'{pending.name} beside it',
+            details=_first(agent, prompt),
+            where=self._where(),
+            next=(f'{play}     to play it', 'replay review     to look at it, and accept it'),
         )
 
     def run_lacking(self, agent: str, prompt: Json, recorded: Sequence[Run]) -> ReplayError:

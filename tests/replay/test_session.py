@@ -115,6 +115,29 @@ async def test_without_a_cassette_nothing_is_asked_and_the_error_says_how_to_rec
     ]
 
 
+async def test_a_recording_that_waits_is_proposed_before_a_new_one(folder: Path):
+    with pytest.raises(ValueError, match='no'), use_cassette('trip', dir=folder, record='once'):
+        await Trip().agent.run('Weather?')
+        raise ValueError('no')
+    lines: list[list[str]] = []
+    for test in ('tests/t.py::test_trip', None):
+        with pytest.raises(CassetteNotFound) as caught, use_cassette('trip', dir=folder, test=test):
+            await Trip().agent.run('Weather?')
+        lines.append(caught.value.render().splitlines())
+    assert lines[0] == [
+        'replay: no cassette, only a pending recording',
+        f'   expected  {folder}/trip.json   (mode none: nothing is recorded)',
+        '   got       trip.json.new beside it',
+        '   first     run trip, prompt "Weather?"',
+        f'   where     {folder}/trip.json',
+        '   next      pytest tests/t.py::test_trip --replay-pending     to play it',
+        '             replay review     to look at it, and accept it',
+    ]
+    assert lines[1][5] == "   next      use_cassette('trip', play_pending=True)     to play it"
+    with use_cassette('trip', dir=folder, play_pending=True):
+        await Trip().agent.run('Weather?')
+
+
 async def test_a_run_that_the_cassette_lacks_is_refused(folder: Path):
     await record(folder)
     with pytest.raises(RunLacking, match='a run of trip is not in the cassette'), use_cassette('trip', dir=folder):
