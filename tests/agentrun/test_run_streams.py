@@ -64,17 +64,27 @@ def calls(*names: str) -> list[Piece]:
 
 
 class Tools:
-    """An agent with a slow tool, a fast one and a broken one, and what they did."""
+    """An agent with a slow tool, a fast one and a broken one, and what they did.
 
-    def __init__(self, scripted: Scripted) -> None:
+    Args:
+        scripted: The model.
+        pause: Seconds that the slow tool takes; where it is to be cancelled, so many that a loaded machine has time.
+    """
+
+    def __init__(self, scripted: Scripted, *, pause: float = 0.05) -> None:
         self.did: list[str] = []
+        self.pause = pause
+        self.released: anyio.Event | None = None
+        """What the slow tool waits for, if not for the time to pass."""
+        self.when_fast: Callable[[], object] = lambda: None
+        """Called when the fast tool has ended."""
         self.agent = Agent(scripted.model)
         for tool in (self.slow, self.fast, self.broken):
             self.agent.tool_plain(tool)
 
     async def slow(self) -> str:
         try:
-            await anyio.sleep(0.05)
+            await (anyio.sleep(self.pause) if self.released is None else self.released.wait())
         except BaseException:
             self.did.append('slow was cancelled')
             raise
@@ -84,6 +94,7 @@ class Tools:
     async def fast(self) -> str:
         await anyio.sleep(0.001)
         self.did.append('fast')
+        self.when_fast()
         return 'fast'
 
     async def broken(self) -> str:
@@ -236,8 +247,9 @@ async def test_a_stream_that_is_cancelled_from_outside_closes_the_model_stream(n
 
 @pytest.mark.parametrize('name', ['nodes', 'events', 'handler'])
 async def test_tools_of_a_stream_that_is_cancelled_from_outside_are_cancelled(name: str):
-    tools = Tools(Scripted(calls('fast', 'slow'), ['done']))
-    with anyio.move_on_after(0.02) as scope:
+    tools = Tools(Scripted(calls('fast', 'slow'), ['done']), pause=60)
+    with anyio.CancelScope() as scope:
+        tools.when_fast = scope.cancel
         if name == 'handler':
             await tools.agent.run('go', event_stream_handler=take_all)
         else:
@@ -254,7 +266,7 @@ async def test_a_time_limit_for_each_step_ends_the_stream_and_the_response_stays
         async with cast('Any', node[1]).stream(run.ctx) as stream:
             got: list[Any] = []
             while True:
-                with anyio.move_on_after(0.02) as step:
+                with anyio.move_on_after(0.25) as step:
                     got.append(await anext(aiter(stream), None))
                 if step.cancelled_caught:
                     break
@@ -266,14 +278,15 @@ async def test_a_time_limit_for_each_step_ends_the_stream_and_the_response_stays
 
 @pytest.mark.parametrize('live', [True, False])
 async def test_a_time_limit_for_a_step_of_a_turn_cancels_its_tools_and_the_run_cannot_go_on(live: bool):
-    tools = Tools(Scripted(calls('fast', 'slow'), ['done']))
+    tools = Tools(Scripted(calls('fast', 'slow'), ['done']), pause=60)
 
     async def impatient(ctx: RunContext[None], events: AsyncIterable[AgentStreamEvent]) -> None:
         async for event in events:
             if isinstance(event, FunctionToolCallEvent) and event.tool_call_id == 'slow':
                 break
         iterator = aiter(events)
-        with anyio.move_on_after(0.02):
+        with anyio.move_on_after(60) as limit:
+            tools.when_fast = limit.cancel
             while await anext(iterator, None) is not None:
                 pass
 
@@ -309,7 +322,7 @@ async def test_a_node_cannot_run_while_it_is_streamed_nor_be_streamed_twice():
 
 @pytest.mark.parametrize('name', ['nodes', 'events', 'handler'])
 async def test_the_first_error_of_a_batch_is_raised_as_itself(name: str):
-    tools = Tools(Scripted(calls('slow', 'broken'), ['done']))
+    tools = Tools(Scripted(calls('slow', 'broken'), ['done']), pause=60)
 
     async def run() -> None:
         if name == 'handler':
@@ -325,7 +338,7 @@ async def test_the_first_error_of_a_batch_is_raised_as_itself(name: str):
 
 
 async def test_an_error_of_a_handler_is_raised_as_itself_and_cancels_the_tools():
-    tools = Tools(Scripted(calls('fast', 'slow'), ['done']))
+    tools = Tools(Scripted(calls('fast', 'slow'), ['done']), pause=60)
 
     async def failing(ctx: RunContext[None], events: AsyncIterable[AgentStreamEvent]) -> None:
         async for event in events:
@@ -361,11 +374,13 @@ async def test_a_stream_that_breaks_raises_its_error_as_itself_while_it_is_left(
 
 async def test_a_handler_gets_each_result_as_soon_as_it_is_there():
     tools = Tools(Scripted(calls('slow', 'fast'), ['done']))
+    tools.released = anyio.Event()
 
     async def handler(ctx: RunContext[None], events: AsyncIterable[AgentStreamEvent]) -> None:
         async for event in events:
             if isinstance(event, FunctionToolResultEvent):
                 tools.did.append(f'told of {event.tool_call_id}')
+                cast('anyio.Event', tools.released).set()
 
     result = await tools.agent.run('go', event_stream_handler=handler)
     assert tools.did == ['fast', 'told of fast', 'slow', 'told of slow']

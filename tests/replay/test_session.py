@@ -38,7 +38,7 @@ class Trip:
             return {'city': city, 'celsius': 21.0}
 
         @self.agent.tool_plain
-        def ticket() -> str:
+        async def ticket() -> str:
             self.ran.append('ticket')
             return 'T1'
 
