@@ -42,6 +42,7 @@ class Wishes(TypedDict, total=False):
     allowed_hosts: str | Iterable[str]
     play_pending: bool
     redact: Iterable[UserRule]
+    patch: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,8 @@ class Options:
     """Whether the recording that waits beside the cassette is played, if there is one."""
     redact: tuple[UserRule, ...] = ()
     """What is redacted beside what is known: names with regular expressions, or functions of text."""
+    patch: bool = True
+    """Whether names of pydantic_ai are replaced while the session is open; else only wrapped models are seen."""
 
     @classmethod
     def of(cls, wishes: Mapping[str, Any] | None = None) -> 'Options':

@@ -50,14 +50,19 @@ def bind_again(session: Routed | None) -> None:
 
 
 @contextmanager
-def listed(session: Routed) -> Generator[None]:
-    """Give runs to the session while the block is open."""
+def listed(session: Routed, *, patch: bool = True) -> Generator[None]:
+    """Give runs to the session while the block is open.
+
+    Args:
+        session: The session.
+        patch: Whether names of libraries may be replaced to see their runs.
+    """
     _stand_guard()
     _open_sessions.append(session)
     try:
         with ExitStack() as stack:
             for host in hosts():
-                stack.enter_context(host.install(_ROUTER))
+                stack.enter_context(host.install(_ROUTER, patch=patch))
             yield
     finally:
         _open_sessions.remove(session)

@@ -109,7 +109,7 @@ class Session(Conductor):
         if self._state != 'new':
             raise ReplayError('a session can be opened once', got=f'a session that is {self._state}')
         self._read()
-        self._stack.enter_context(listed(self))
+        self._stack.enter_context(listed(self, patch=self.options.patch))
         self._stack.enter_context(network_blocked(self, self._ledger, self._runs, path=self._path, test=self.test))
         self._state = 'open'
         return self
@@ -121,7 +121,7 @@ class Session(Conductor):
             error: What is wrong with it. Each run is stopped with it, and it is a problem of the session.
         """
         self._ledger.refusal = self._ledger.noted(error)
-        self._stack.enter_context(listed(self))
+        self._stack.enter_context(listed(self, patch=self.options.patch))
         self._state = 'open'
 
     def close(self, *, ok: bool = True, interrupted: bool = False) -> list[ReplayError]:
@@ -464,6 +464,8 @@ def use_cassette(
             `redact`: what to redact beside what is known: pairs of a name and a regular expression, whose group
             `secret` (or all of what matches) becomes `<secret:NAME>`, or functions that are given each text and return
             it redacted.
+            `patch`: whether agents of pydantic_ai are followed by hooks in that library (True); without, what
+            `replay.adapters.pydantic_ai.record_model` has wrapped is.
 
     Returns:
         The session. At the end of the block it raises the first of its `problems`, if there are any; an error that the

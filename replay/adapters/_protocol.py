@@ -140,8 +140,13 @@ class Host(Protocol):
         """Ask `conductor` about each run that starts while no inner block asks, and do no more."""
         ...
 
-    def install(self, conductor: Conductor) -> AbstractContextManager[None]:
-        """Ask `conductor` about each run that starts while the block is open, in any task or thread."""
+    def install(self, conductor: Conductor, *, patch: bool = True) -> AbstractContextManager[None]:
+        """Ask `conductor` about each run that starts while the block is open, in any task or thread.
+
+        Args:
+            conductor: Who is asked.
+            patch: Whether names of the library may be replaced for it; else what was wrapped explicitly is seen.
+        """
         ...
 
     async def play(self, run: Run) -> Played:

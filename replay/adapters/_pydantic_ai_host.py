@@ -39,14 +39,21 @@ class PydanticAiHost:
         return nullcontext()
 
     @contextmanager
-    def install(self, conductor: Conductor) -> Generator[None]:
-        """Ask `conductor` about each run that starts while the block is open, from when the library is loaded."""
+    def install(self, conductor: Conductor, *, patch: bool = True) -> Generator[None]:
+        """Ask `conductor` about each run that starts while the block is open, from when the library is loaded.
+
+        Args:
+            conductor: Who is asked.
+            patch: Whether names of the library are replaced; else only models that are wrapped are seen.
+        """
         with ExitStack() as stack:
 
             def stand() -> None:
-                from replay.adapters.pydantic_ai import installed
+                from replay.adapters.pydantic_ai import asking, installed
 
-                stack.enter_context(installed(conductor))
+                stack.enter_context(asking(conductor))
+                if patch:
+                    stack.enter_context(installed(conductor))
 
             stack.callback(once_loaded('pydantic_ai', stand))
             yield

@@ -39,7 +39,7 @@ class AgentrunHost:
             yield
 
     @contextmanager
-    def install(self, conductor: Conductor) -> Generator[None]:
+    def install(self, conductor: Conductor, *, patch: bool = True) -> Generator[None]:  # noqa: ARG002, nothing is
         """Ask `conductor` about each run that starts while the block is open.
 
         Messages that are made outside of runs, and runs that the conductor leaves alone, have logical times too.

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 
 from replay.adapters._protocol import Conductor
 from replay.adapters.pydantic_ai._compat import check
+from replay.adapters.pydantic_ai._explicit import asking, record_model
 from replay.adapters.pydantic_ai._install import hooked
 
-__all__ = ('installed',)
+__all__ = ('asking', 'installed', 'record_model')
 
 
 @contextmanager

@@ -189,10 +189,8 @@ class TapedRun:
     def finished(self, error: BaseException | None) -> None:
         """Tell the tape how the run was left."""
         self.tools.calls.close(broken=error is not None)
-        if self._graph_run is None:
-            messages, new_from = list[ModelMessage](), 0
-        else:
-            messages, new_from = self._messages()
+        messages, new_from = self._messages()
+        if self._graph_run is not None:
             _runs.pop(id(self._graph_run.state), None)
         try:
             written = messages_bytes(messages)
@@ -274,6 +272,8 @@ class TapedRun:
     def _messages(self) -> tuple[list[ModelMessage], int]:
         """All messages of the run, or of its streamed result if that has more, and the index of the first new one."""
         run = self._graph_run
+        if run is None:
+            return [], 0
         streamed: Sequence[ModelMessage] = () if self.result_messages is None else self.result_messages()
         own: Sequence[ModelMessage] = run.state.message_history
         return list(max(own, streamed, key=len)), run.deps.new_message_index
