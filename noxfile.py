@@ -1,11 +1,13 @@
 """Runs what concerns pydantic_ai under each version of it that is supported, in an environment of its own.
 
     nox                                   # all of them
-    nox -s 'pydantic_ai(2.68.0)'          # one; what follows `--` goes to pytest
+    nox -s 'pydantic_ai(2.68.0)' -- -n 2  # one; what follows `--` goes to pytest, which may name fewer tests
     nox -s 'many_replays(1.38.0)' -- 100  # processes, each with another hash seed
 
 `docs/testing.md` says what each takes. The environment of the ordinary suite has 1.38.0.
 """
+
+from pathlib import Path
 
 import nox
 
@@ -38,7 +40,8 @@ def install(session: nox.Session, version: str) -> None:
 def pydantic_ai(session: nox.Session, version: str) -> None:
     """The tests of everything that meets pydantic_ai."""
     install(session, version)
-    session.run('pytest', '-q', *(session.posargs or TESTS))
+    named = any(Path(each.partition('::')[0]).exists() for each in session.posargs)
+    session.run('pytest', '-q', *session.posargs, *(() if named else TESTS))
 
 
 @nox.session
