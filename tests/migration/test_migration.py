@@ -62,6 +62,17 @@ def test_streamed(FIXTURE):
     assert ''.join(asyncio.run(streamed())) == 'Sunny it is.'
 """
 
+BY_HAND = """
+import vcr
+from agents import forecaster
+
+
+def test_tools(agent_run_replay):
+    with vcr.use_cassette('answers.yaml', record_mode='none') as cassette:
+        assert forecaster.run_sync('Weather in Paris?').output == 'Sunny in Paris.'
+    assert cassette.play_count == PLAYED
+"""
+
 MOCKED = """
 import httpx
 from agents import forecaster
@@ -137,6 +148,16 @@ def test_a_suite_recorded_through_its_yaml_replays_without_yaml_and_vcrpy(tmp_pa
     done = pytest_in(tmp_path, url, '-p', 'no:recording')
     assert '3 cassettes: 3 played, 0 differ' in done.stdout, done.stdout + done.stderr
     assert ', 0 live requests' in done.stdout
+
+
+def test_a_block_of_vcrpy_answers_while_its_run_is_recorded_and_is_idle_in_a_replay(tmp_path: Path):
+    url = recorded_over_http(tmp_path)
+    (tmp_path / 'cassettes/test_agents/test_tools.yaml').rename(tmp_path / 'answers.yaml')
+    for said, played, options in (('2 live requests', 2, ['--replay-record=once']), ('0 live requests', 0, [])):
+        (tmp_path / 'test_agents.py').write_text(BY_HAND.replace('PLAYED', str(played)), 'utf-8')
+        done = pytest_in(tmp_path, url, '-p', 'no:recording', *options)
+        assert said in done.stdout, done.stdout + done.stderr
+        assert '1 passed' in done.stdout
 
 
 def test_respx_answers_while_a_suite_is_recorded(tmp_path: Path):
