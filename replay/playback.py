@@ -321,8 +321,10 @@ def _never(effect: Effect) -> Difference:
 def _outcome(node: Node, response: JsonObject | None, *, streamed: bool) -> Outcome | None:
     """What came of a request: with what passed, if it is to be had as it comes and was."""
     stream = node.stream if streamed else None
-    broken = stream is not None and node.raised is not None and ending(stream) == 'raised'
-    if response is not None and not broken:  # 2.68 keeps what had come of a response before its stream broke
+    # 2.x keeps what had come of a response before its stream broke: nothing, if it broke while it was opened.
+    cut_off = response is not None and response.get('state') == 'interrupted'
+    broken = node.raised is not None and (cut_off if stream is None else ending(stream) == 'raised')
+    if response is not None and not broken:
         return Answered(message=response, stream=stream)
     if stream is not None and ending(stream) == 'cut':
         return Cut(cancelled=stream[-1].get('cut') == 'cancelled', stream=stream)

@@ -123,8 +123,6 @@ class Stage:
 
     async def fails_twice(self, drive: Drive, answer: Answer) -> tuple[Exception, Exception]:
         """The errors of a drive while recording and in a replay."""
-        if drive is by_stream and self.library.agent is pydantic_ai.Agent and pydantic_ai.__version__.startswith('2.'):
-            pytest.xfail('streams of pydantic_ai 2.x that failed are not replayed as failed yet')
 
         async def error(agent: Any) -> Exception:
             try:
