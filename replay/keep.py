@@ -13,11 +13,11 @@ from typing import cast
 from . import logical
 from .calls import calls_of, parts_of
 from .canon import Json, JsonObject, dumps
-from .cassette import Attempt, Cassette, Definition, Node, Run
+from .cassette import Attempt, Cassette, Definition, Node, Run, ToolResult
 from .codec import CHURN, MESSAGE_CHURN
 from .exchange import Exchange, definition_fields, definition_with, respelt_definition
 from .minted import pieces
-from .streams import Stream, response_to
+from .streams import Stream, assembled, ending, response_to
 
 __all__ = ('kept',)
 
@@ -101,19 +101,26 @@ class _Keeper:
             self._exchange.respelt(was, now)
             if was.get('kind') == 'response':
                 self._ids.update(_ids_of(zip(parts_of(was), parts_of(now), strict=True)))
+        for place, result in new.results.items():
+            if (told := old.results.get(place)) is not None:
+                self._exchange.respelt(_said(told), _said(result))
         if old.definition is not None and new.definition is not None:
             respelt_definition(self._exchange, old.definition, new.definition)
+        if old.stream is not None and new.stream is not None and ending(new.stream) != 'over':
+            self._learn_aligned(assembled(old.stream), assembled(new.stream), ids=True)  # perhaps no response has them
 
     def _learn_parts(self, old: Node, new: Node) -> None:
         """Take note of them in two nodes that differ: of the parts that say the same."""
         for was, now in zip(_messages(old), _messages(new), strict=False):
-            told = [[self._part_signature(part) for part in parts_of(message)] for message in (was, now)]
-            pairs = _aligned(*told).items()
-            parts = [(parts_of(was)[before], parts_of(now)[after]) for after, before in pairs]
-            for one, other in parts:
-                self._exchange.respelt(one, other)
-            if was.get('kind') == 'response':
-                self._ids.update(_ids_of(parts))
+            self._learn_aligned(parts_of(was), parts_of(now), ids=was.get('kind') == 'response')
+
+    def _learn_aligned(self, old: Sequence[JsonObject], new: Sequence[JsonObject], *, ids: bool) -> None:
+        told = [[self._part_signature(part) for part in parts] for parts in (old, new)]
+        pairs = [(old[before], new[after]) for after, before in _aligned(*told).items()]
+        for was, now in pairs:
+            self._exchange.respelt(was, now)
+        if ids:
+            self._ids.update(_ids_of(pairs))
 
     def _drop_clashes(self, new: Cassette) -> None:
         """Rename no call to an id that another call has."""
@@ -229,17 +236,13 @@ class _Keeper:
             return node
         at = _asked_before(pair, index)
         before = None if at is None else pair.old.nodes[at].stream
-        response = response_to(node, nodes[index + 1 :])
-        was = None if at is None else response_to(pair.old.nodes[at], pair.old.nodes[at + 1 :])
-        if (
-            before is not None
-            and response is not None
-            and was is not None
-            and _keeps_stream(pair, index)
-            and dumps(_steady(response)) == dumps(_steady(was))
-        ):
-            return replace(node, stream=_moved(before, was, response))
-        return replace(node, stream=tuple(map(self._renamed, node.stream)))
+        stream = tuple(map(self._renamed, node.stream))
+        if at is not None and before is not None and _keeps_stream(pair, index):
+            response = _told_by(stream, response_to(node, nodes[index + 1 :]))
+            was = _told_by(before, response_to(pair.old.nodes[at], pair.old.nodes[at + 1 :]))
+            if dumps(_steady(response)) == dumps(_steady(was)):
+                return replace(node, stream=_moved(before, was, response))
+        return replace(node, stream=stream)
 
     def _renamed(self, value: JsonObject, *, keys: bool = False) -> JsonObject:
         return cast('JsonObject', _renamed(value, self._ids, keys=keys))
@@ -266,6 +269,10 @@ class _Keeper:
 
 def _messages(node: Node) -> list[JsonObject]:
     return [*([] if node.message is None else [node.message]), *node.then]
+
+
+def _said(result: ToolResult) -> Json:
+    return [result.content, result.metadata, result.user_content]
 
 
 def _steady(message: JsonObject) -> JsonObject:
@@ -355,6 +362,11 @@ def _renamed(value: Json, ids: Mapping[str, str], *, keys: bool) -> Json:
             for key, one in value.items()
         }
     return [_renamed(one, ids, keys=keys) for one in value] if isinstance(value, list) else value
+
+
+def _told_by(stream: Stream, response: JsonObject | None) -> JsonObject:
+    """The response of a stream; where it broke off and left none, the parts that came."""
+    return response or {'kind': 'response', 'parts': cast('Json', assembled(stream))}
 
 
 def _moved(stream: Stream, old: JsonObject, new: JsonObject) -> Stream:

@@ -4,12 +4,13 @@ A value is noted in the run whose request told it first, with where it came from
 another value of its kind at the same place, and asks for nothing: a value that was noted in vain does no harm.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 
+from .calls import calls_of
 from .canon import Json, JsonObject, own
-from .cassette import Definition
+from .cassette import Definition, Node
 from .effects import Answered, Outcome, Request
 from .minted import Piece, is_plausible, pieces
 
@@ -65,6 +66,14 @@ class RunMinting:
             if message.get('kind') == 'request':
                 self._look_through(message)
                 self._look_at_instructions(cast('str | None', message.get('instructions')))
+
+    def untold(self, nodes: Sequence[Node]) -> None:
+        """Look through results that no request tells: those of a batch that an error ended, or of the last one."""
+        for node in nodes:
+            names = {place: cast('str', call['tool_name']) for place, call in enumerate(calls_of(node.message))}
+            for place, result in node.results.items():
+                for text in _texts([result.content, result.metadata, result.user_content]):
+                    self._look(text, names[place])
 
     def answered(self, outcome: Outcome) -> None:
         """Take note of what a model said: it may come back, and is not minted."""

@@ -386,6 +386,8 @@ class Tape:
         if self.recorded is not None:  # where the times of its beginning come from
             facts = facts | {name: self.recorded.facts[name] for name in ('imported',) if name in self.recorded.facts}
         run = draft.written(finish, name=self.name, agent=self.agent, facts=facts)
+        if self._minting is not None:
+            self._minting.untold(run.nodes)
         if self._minting is not None and self._minting.noted:
             run = replace(run, minted=self._minting.noted)
         old = self.recorded.marks if self.recorded and self._answered else ()

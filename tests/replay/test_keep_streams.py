@@ -2,11 +2,16 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from agentrun import Agent
+from agentrun.exceptions import ModelHTTPError
+from agentrun.messages import PartStartEvent
+from agentrun.models.function import DeltaToolCall, DeltaToolCalls, FunctionModel
 from benchmarks.cassette_diff import CHANGES, Change, Provider, clerk, git, measure, record, script
 from replay import use_cassette
 from replay.store import read_cassette
@@ -88,6 +93,31 @@ async def test_a_response_that_is_no_longer_streamed_has_its_old_churn(tmp_path:
     new = read_cassette(tmp_path / 'trip.json').runs[0]
     assert [node.message for node in new.nodes] == [node.message for node in old.nodes]
     assert not any(node.stream for node in new.nodes)
+
+
+@pytest.mark.parametrize('broken', [False, True])
+async def test_calls_of_a_stream_that_broke_off_keep_their_ids(tmp_path: Path, *, broken: bool) -> None:
+    async def stream(messages: object, info: object) -> AsyncIterator[DeltaToolCalls | str]:
+        for at in range(2):
+            yield {at: DeltaToolCall(name='look', json_args='{}', tool_call_id=f'call-{uuid4()}')}
+        if broken:
+            raise ModelHTTPError(503, 'm')
+        yield 'never read'
+
+    async def leave(_: object, events: AsyncIterable[object]) -> None:
+        async for event in events:
+            if isinstance(event, PartStartEvent) and event.index == 1 and not broken:
+                raise EOFError
+
+    agent = Agent(FunctionModel(stream_function=stream), name='clerk')
+    files: list[bytes] = []
+    for _ in range(2):
+        with use_cassette('trip', dir=tmp_path, record='all'), pytest.raises((EOFError, ModelHTTPError)):
+            await agent.run('Go', event_stream_handler=leave)
+        files.append((tmp_path / 'trip.json').read_bytes())
+
+    assert b'call-' in files[0]
+    assert files[1] == files[0]
 
 
 async def drain(_: object, events: AsyncIterable[object]) -> None:

@@ -1,6 +1,7 @@
 """Tools that a replay executes: all the same, or to compare."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,7 +12,7 @@ import pytest
 from agentrun import Agent, ModelRetry, RunContext
 from agentrun.exceptions import UnexpectedModelBehavior
 from agentrun.messages import FunctionToolResultEvent, ModelMessage, ModelResponse, TextPart, ToolCallPart
-from agentrun.models.function import FunctionModel
+from agentrun.models.function import DeltaToolCall, DeltaToolCalls, FunctionModel
 from replay import Diverged, use_cassette
 from replay.errors import ReplayError
 from replay.verdicts import Unplayed
@@ -317,3 +318,48 @@ async def test_a_retry_too_many_ends_calls_and_the_runs_inside_of_them(tools: st
             await agent.run('Hi')
         seen.append(str(caught.value))
     assert seen == ["Tool 'fail' exceeded max retries count of 0"] * 2
+
+
+@pytest.mark.parametrize('tools', ['replay', 'live', 'verify'])
+async def test_what_ended_in_the_moment_of_an_error_is_told_before_it(tools: str, tmp_path: Path):
+    async def model(messages: list[ModelMessage], _: Any) -> AsyncIterator[DeltaToolCalls]:
+        for place, name in enumerate(('refuse', 'fail', 'clock')):
+            yield {place: DeltaToolCall(name=name, json_args='{}', tool_call_id=name)}
+
+    agent = Agent(FunctionModel(stream_function=model), name='agent', retries=0)
+
+    @agent.tool_plain
+    async def refuse() -> str:
+        await anyio.sleep(0.01)
+        raise ModelRetry('No.')
+
+    @agent.tool_plain
+    async def fail() -> str:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(0.03)
+        raise RuntimeError('not seen')
+
+    @agent.tool_plain
+    async def clock() -> str:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(0.05)
+        return f'It is {datetime.now(zones.pop()).isoformat()}'
+
+    zones = [timezone(timedelta(hours=9)), UTC]
+    told: list[list[str]] = []
+    for record in ('once', 'none'):
+        told.append([])
+
+        async def handler(_: Any, events: AsyncIterable[object]) -> None:
+            async for event in events:
+                told[-1].append(repr(event))
+
+        with (
+            use_cassette('a', dir=tmp_path, record=record, tools=tools),
+            pytest.raises(UnexpectedModelBehavior, match="Tool 'refuse' exceeded max retries"),
+        ):
+            await agent.run('Hi', event_stream_handler=handler)
+
+    assert 'It is' in told[0][-1]
+    assert told[1] == told[0]
+    assert len(zones) == (tools == 'replay')

@@ -4,11 +4,12 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast
 
 from pydantic_core import PydanticSerializationError
 
-from agentrun._effects import ToolBatch, ToolWork
+from agentrun._effects import ToolBatch, ToolWork, stops_run
 from agentrun._outcomes import ToolOutcome, ToolRetried
 from agentrun.messages import ModelResponse, ToolCallPart
 from agentrun.usage import RunUsage
@@ -20,7 +21,7 @@ from replay.adapters.agentrun._objects import NotFitting, is_named, name_of
 from replay.adapters.agentrun._spending import Account, Spent, count_in, joined, lacking, spend
 from replay.adapters.agentrun._wire import restored_outcome, result_json
 from replay.canon import JsonObject, dumps
-from replay.cassette import Raised, ToolResult
+from replay.cassette import ToolResult
 from replay.effects import Calls, Do, Ended, Stop
 from replay.errors import ReplayError
 from replay.match import ABSENT, Difference
@@ -138,14 +139,23 @@ class TapedCalls:
 
     async def _run_again(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
         """Execute what is to be executed, and let all calls arrive in the recorded order."""
+        spent, returned = Spent(self._account, self._depth), self.returned
+        try:
+            await (self._run_ended if ended.failed else self._run_whole)(ended, batch, work)
+        finally:
+            due = [one.usage for one in ended.results.values()]
+            if any(self._how(call) == 'replay' for call in batch.calls):  # which call counted what is not always known
+                spend(self._account.usage, lacking(due, spent.since(self.returned - returned)))
+
+    async def _run_whole(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
+        """Execute calls all of which came to an end when they were recorded."""
         from replay.adapters.agentrun._turns import Turns  # anyio is not needed by runs that execute nothing
 
-        self._skip_forestalled(ended, batch)
         turns = None if batch.sequential else Turns(ended.finished)
 
         async def execute(index: int) -> ToolOutcome:
             result, call = ended.results.get(index), batch.calls[index]
-            executes = self._how(call) != 'replay' and result is not None  # None: an error of another call ended it
+            executes = self._how(call) != 'replay' and result is not None
             found = await self._executed(index, ended, call, work) if executes else None
             if turns is not None:
                 await turns.take(index)
@@ -153,13 +163,19 @@ class TapedCalls:
                 raise found
             return found or self._fed(index, result, call, work)
 
-        spent, returned = Spent(self._account, self._depth), self.returned
-        try:
-            await work.perform(execute)
-        finally:
-            due = [one.usage for one in ended.results.values()]
-            if any(self._how(call) == 'replay' for call in batch.calls):  # which call counted what is not always known
-                spend(self._account.usage, lacking(due, spent.since(self.returned - returned)))
+        await work.perform(execute)
+
+    async def _run_ended(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
+        """Execute calls of a batch that an error ended, but those that it cut short; then let what was recorded arrive.
+
+        Which calls had ended before the error reached them is a matter of microseconds, so none is let go by it.
+        """
+        from replay.adapters.agentrun._turns import side_by_side
+
+        again = [index for index in sorted(ended.results) if self._how(batch.calls[index]) != 'replay']
+        executions = [partial(self._executed, index, ended, batch.calls[index], work) for index in again]
+        await side_by_side(executions, one_by_one=batch.sequential)
+        self._feed(ended, batch, work, spends=False)
 
     async def _executed(
         self, index: int, ended: Ended, call: ToolCallPart, work: ToolWork
@@ -204,23 +220,22 @@ class TapedCalls:
             if index not in ended.results:
                 self._skip(index, call)
 
-    def _feed(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
+    def _feed(self, ended: Ended, batch: ToolBatch, work: ToolWork, *, spends: bool = True) -> None:
+        """Let recorded calls arrive. The first error is raised when all have: others ended before it was seen."""
         self._skip_forestalled(ended, batch)
-        failure: Raised | None = None
+        failures: list[Exception] = []
         for index in ended.finished:
-            self._skip(index, batch.calls[index])
             result = ended.results.get(index)
-            if result is None:
-                raise self._lacks(batch.calls[index])
-            spend(self._account.usage, result.usage)
-            if result.raised is not None:
-                failure = result.raised
-            else:
-                self.returned += result.kind == 'return'
-                checked = work.check(index)
-                work.arrived(index, checked or self._restored(index, result, batch.calls[index], work))
-        if failure is not None:
-            raise rebuilt(failure)
+            if spends and result is not None:
+                spend(self._account.usage, result.usage)
+            try:
+                work.arrived(index, self._fed(index, result, batch.calls[index], work))
+            except Exception as error:
+                if stops_run(error):
+                    raise
+                failures.append(error)
+        if failures:
+            raise failures[0]
         never = [call for index, call in enumerate(batch.calls) if index not in ended.finished]
         if never:
             raise self._lacks(never[0])
