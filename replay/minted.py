@@ -264,11 +264,7 @@ def _changes(text: str) -> int:
 def _well_mixed(text: str) -> bool:
     """Whether capitals, small letters and digits alternate as they do in random text, and not as in names."""
     kinds = (any(map(str.isdigit, text)), any(map(str.isupper, text)), any(map(str.islower, text)))
-    return all(kinds) and _changes(text) * 5 >= len(text) * 2 and _NAME.fullmatch(text) is None
-
-
-_NAME = re.compile('[a-z]*(?:[_-]?[A-Z][a-z]+)*[_-]?[A-Z]?[0-9]+')
-"""A name of code with a number behind it: `getUserByIdV2`. One random text of 12 characters in 300 looks the same."""
+    return all(kinds) and _changes(text) * 5 >= len(text) * 2
 
 
 _LOOKS_RANDOM: Mapping[str, Callable[[str], bool]] = {
@@ -296,8 +292,10 @@ def is_plausible(piece: Piece, *, now: datetime, near_clock: bool = False) -> bo
         near_clock: Whether other clock text stands in the same text; names of days count only there.
     """
     match piece.kind:
-        case 'uuid' | 'token':
+        case 'uuid':
             return True
+        case 'token':
+            return _NAME.fullmatch(piece.text) is None
         case 'number':
             return False
         case 'weekday':
@@ -306,6 +304,10 @@ def is_plausible(piece: Piece, *, now: datetime, near_clock: bool = False) -> bo
             return _is_time_of(piece, now)
         case _:
             return _days_apart(piece, now) <= 1
+
+
+_NAME = re.compile('[a-z]*(?:[_-]?[A-Z][a-z]+)*[_-]?[A-Z]?[0-9]+')
+"""A name of code with a number behind it: `getUserByIdV2`. One random text of 12 characters in 300 looks the same."""
 
 
 def _days_apart(piece: Piece, now: datetime) -> float:
