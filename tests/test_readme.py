@@ -20,6 +20,11 @@ PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 BLOCK = re.compile(r'^<!-- (file|run|python)(?:: (\S+))? -->\n+```\w*\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r'^\$ (.+)$', re.MULTILINE)
 
+NEEDS_PLUGINS = {'snapshots.md', 'migrating.md'}
+"""Pages whose examples are about other plugins. Without the rest of those that are installed, pytest starts in half
+the time."""
+FEW_PLUGINS = {'PYTEST_DISABLE_PLUGIN_AUTOLOAD': '1', 'PYTEST_PLUGINS': 'anyio.pytest_plugin,xdist.plugin'}
+
 
 @dataclass(frozen=True)
 class Block:
@@ -34,7 +39,7 @@ def blocks_of(page: Path) -> list[Block]:
     return [Block(m[1], m[2] or '', m[3], text.count('\n', 0, m.start()) + 1) for m in BLOCK.finditer(text)]
 
 
-def run(command: str, folder: Path) -> str:
+def run(command: str, folder: Path, **plugins: str) -> str:
     """What a person in `folder` sees, with the tree's packages and this interpreter's commands first in line."""
     bins = Path(sys.executable).parent
     env = {
@@ -45,6 +50,7 @@ def run(command: str, folder: Path) -> str:
         'NO_COLOR': '1',
         # Byte code is kept by whole seconds and size: an edit within the second might not be seen.
         'PYTHONDONTWRITEBYTECODE': '1',
+        **plugins,
     }
     # Where the distribution is not installed there is no command `replay` and no plugin entry point.
     command = re.sub(r'^replay\b', f'{sys.executable} -m replay', command)
@@ -61,12 +67,12 @@ def expected_after(commands: list[re.Match[str]], index: int, text: str) -> str:
     return text[commands[index].end() + 1 : end]
 
 
-def check_console(block: Block, folder: Path) -> None:
+def check_console(block: Block, folder: Path, **plugins: str) -> None:
     commands = list(COMMAND.finditer(block.text))
     assert commands, f'line {block.line}: a console block without a command'
     for index, command in enumerate(commands):
         want = expected_after(commands, index, block.text)
-        got = run(command[1], folder)
+        got = run(command[1], folder, **plugins)
         flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
         assert doctest.OutputChecker().check_output(want, got, flags), (
             f'line {block.line}: $ {command[1]}\n--- expected\n{want}\n--- got\n{got}'
@@ -81,7 +87,7 @@ def test_every_example_of_the_page_runs_as_printed(page: Path, tmp_path: Path):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(block.text, encoding='utf-8')
         elif block.kind == 'run':
-            check_console(block, tmp_path)
+            check_console(block, tmp_path, **({} if page.name in NEEDS_PLUGINS else FEW_PLUGINS))
         else:
             script = tmp_path / 'example.py'
             script.write_text(block.text, encoding='utf-8')
