@@ -21,10 +21,14 @@ SAME_NAME = (
 """Modules with one module of tests."""
 
 OTHERS = {
+    'cassette': ('codec',),
+    'codec/*': ('codec', 'codec_attempts', 'codec_minted', 'shapes'),
+    'effects': ('tape',),
+    'history/*': ('history', 'history_versions'),
     'keep': ('keep', 'keep_streams'),
-    'tape': ('tape', 'tape_streams'),
+    'redact_rules': ('redact',),
 }
-"""Modules whose tests are in several files."""
+"""Modules and folders whose tests are in several files, or with those of another module."""
 
 
 def measured(name: str, tests: tuple[str, ...], folder: Path) -> tuple[bool, str]:
@@ -33,7 +37,7 @@ def measured(name: str, tests: tuple[str, ...], folder: Path) -> tuple[bool, str
     Returns:
         Whether all of it is covered and they pass, and a line that says so.
     """
-    data = f'--data-file={folder / name}'
+    data = f'--data-file={folder / name.partition("/")[0]}'
     coverage = [sys.executable, '-m', 'coverage']
     files = [f'{HERE}{test}.py' for test in tests]
     ran = subprocess.run(
