@@ -166,7 +166,9 @@ def restored_events(events: Sequence[JsonObject]) -> list[AgentStreamEvent]:
 
 def prompt_json(prompt: object) -> Json:
     """A user prompt as its part writes it."""
-    return None if prompt is None else _part(UserPromptPart(cast('Any', prompt)))['content']
+    if prompt is None or type(prompt) is str:
+        return prompt
+    return _part(UserPromptPart(cast('Any', prompt)))['content']
 
 
 def restored_prompt(content: Json) -> Any:

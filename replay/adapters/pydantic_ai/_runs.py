@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from operator import is_
 from typing import Any, NoReturn, TypeVar, cast
 
 from pydantic import TypeAdapter
@@ -255,7 +256,7 @@ class TapedRun:
     def _effect(self, asked: Asked, *, streamed: bool) -> Request:
         """Write down what is new in a request; everything, if what the model was sent before no longer stands."""
         messages, count = asked.messages, len(self._sent)
-        appended = len(messages) > count and all(map(_is_same, messages, self._sent))
+        appended = len(messages) > count and all(map(is_, messages, self._sent))
         fresh = messages[count:] if appended else messages
         self._sent = list(messages)
         own = self._request if self._request is not None else cast('ModelRequest', messages[-1])
@@ -300,7 +301,3 @@ current: ContextVar[TapedRun | None] = ContextVar('replay_pydantic_ai_run', defa
 def run_of(context: Any) -> TapedRun | None:
     """The run that a node's context belongs to."""
     return _runs.get(id(context.state))
-
-
-def _is_same(one: object, other: object) -> bool:
-    return one is other
