@@ -74,6 +74,8 @@ class Exchange:
         Returns:
             `live` itself if nothing was to be changed in it. Texts that differ otherwise stay as they are.
         """
+        if not self._keys:
+            return live
         if isinstance(recorded, dict) and isinstance(live, dict):
             found = {key: self.respelt(recorded[key], one) if key in recorded else one for key, one in live.items()}
             return live if all(found[key] is live[key] for key in live) else found
@@ -95,8 +97,12 @@ class Exchange:
             self._to_recorded, self._to_live = bound
 
     def to_recorded(self, value: Json) -> Json:
-        """Write all bound values as they were recorded, wherever they stand: results of tools that run live."""
-        return self._exchanged(value, 0)
+        """Write all bound values as they were recorded, wherever they stand: results of tools that run live.
+
+        Returns:
+            The value itself if no value stands for another.
+        """
+        return self._exchanged(value, 0) if self._to_recorded else value
 
     def to_live(self, value: Json) -> Json:
         """Write all bound values as they are now: arguments for tools that run live."""
