@@ -20,6 +20,7 @@ from replay.adapters.agentrun._faults import parted, unwritable
 from replay.adapters.agentrun._readings import source_of
 from replay.adapters.pydantic_ai._calls import TapedCalls
 from replay.adapters.pydantic_ai._clock import RunReadings
+from replay.adapters.pydantic_ai._spelling import put_back, put_back_all
 from replay.adapters.pydantic_ai._toolsets import TapedTools
 from replay.adapters.pydantic_ai._wire import (
     Definitions,
@@ -183,7 +184,9 @@ class TapedRun:
             effect = self._effect(asked, streamed=streamed)
         except PydanticSerializationError as error:
             raise self.unwritable('a message of the run', error) from error
-        return self._go_on(self.tape.begin(effect))
+        answer = self._go_on(self.tape.begin(effect))
+        put_back(asked.messages, self._own(asked), effect, answer.respelt)
+        return answer
 
     # -- the end
 
@@ -202,9 +205,11 @@ class TapedRun:
             return
         known = isinstance(error, Exception) and not isinstance(error, ReplayError)
         left = raised(cast('Exception', error)) if known else None
-        self.tape.finish(Finish(messages=written, new_from=new_from, raised=left, facts=self._facts(error)))
+        finish = Finish(messages=written, new_from=new_from, raised=left, facts=self._facts(error))
+        shown = self.tape.finish(finish)
+        put_back_all(messages, written, shown)
         self.tools.calls.spending.ended(self.tape.run, self.tools.calls.returned)
-        self.conductor.ended(written, new_from)
+        self.conductor.ended(shown, new_from)
 
     # -- for what stands at the seams
 
@@ -259,7 +264,7 @@ class TapedRun:
         appended = len(messages) > count and all(map(is_, messages, self._sent))
         fresh = messages[count:] if appended else messages
         self._sent = list(messages)
-        own = self._request if self._request is not None else cast('ModelRequest', messages[-1])
+        own = self._own(asked)
         sent = [message_bytes(message) for message in fresh]
         return Request(
             message=sent[-1] if own is messages[-1] else message_bytes(own),
@@ -269,6 +274,10 @@ class TapedRun:
             inside=asked.inside,
             streamed=streamed,
         )
+
+    def _own(self, asked: Asked) -> ModelRequest:
+        """The request of the node that asks."""
+        return self._request if self._request is not None else cast('ModelRequest', asked.messages[-1])
 
     def _messages(self) -> tuple[list[ModelMessage], int]:
         """All messages of the run, or of its streamed result if that has more, and the index of the first new one."""
