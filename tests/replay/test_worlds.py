@@ -104,6 +104,22 @@ def test_every_world_replays_to_the_same_in_every_process(world: tuple[Recorded,
     assert not wrong, f'{len(wrong)} replays differ\n' + '\n\n'.join(wrong[:3])
 
 
+def test_every_world_that_is_recorded_anew_and_does_the_same_leaves_its_file_untouched(
+    world: tuple[Recorded, list[Any]],
+):
+    here, _ = world
+    again = here.done('modes', PROCESSES + 1)
+    assert [one for modes in again for one in modes.values() if one['wrong']] == []
+    assert {mode: sum(modes[mode]['asked'] for modes in again) for mode in ('once', 'new_episodes')} == {
+        'once': 0, 'new_episodes': 0,
+    }  # fmt: skip
+    same = [(here.plans[at], mode) for at, modes in enumerate(again) for mode, one in modes.items() if one['same']]
+    touched = [(plan, mode) for plan, mode in same if not again[here.plans.index(plan)][mode]['untouched']]
+    print(f'{len(same)} of {4 * WORLDS} recordings did the same again, {len(touched)} touched their file')
+    assert len(same) > 2 * WORLDS
+    assert not touched, touched[:3]
+
+
 @settings(max_examples=ALONE, phases=[Phase.reuse, Phase.generate, Phase.shrink], suppress_health_check=SLOW)
 @given(worlds())
 def test_a_world_replays_in_the_process_that_recorded_it(plan: WorldPlan):

@@ -341,9 +341,10 @@ def _add_asking(stage: Stage, agent: Agent[None, Any], plan: AgentPlan) -> None:
 
     @agent.tool
     async def ask(ctx: RunContext[None], question: str = 'Well?') -> str:
-        answer = await once(ctx, stage.inner_path(ctx), question)
-        await stage.pause(ctx)
-        return answer
+        try:
+            return await once(ctx, stage.inner_path(ctx), question)
+        finally:
+            await stage.pause(ctx)
 
     @agent.tool
     async def ask_all(ctx: RunContext[None], n: int = 2) -> list[str]:
@@ -359,9 +360,9 @@ def _add_asking(stage: Stage, agent: Agent[None, Any], plan: AgentPlan) -> None:
         async with anyio.create_task_group() as group:
             for number in range(n):
                 group.start_soon(one, number)
+        await stage.pause(ctx)
         if errors:
             raise errors[min(errors)]
-        await stage.pause(ctx)
         return [answers[number] for number in sorted(answers)]
 
 
