@@ -4,20 +4,25 @@ Run: python benchmarks/cassette_size.py
 
 Prints bytes against the compact messages JSON and numbers of lines, for the short form and, to compare, for the same
 messages as indented JSON. Imported histories carry their real times, one line a message; recordings do not. Aimed at
-are 1.13x in all and a median of 1.09x for those over 4 kB; the budget is 1.25x the messages and 1 kB.
+are 1.13x in all and a median of 1.09x for those over 4 kB; the budget is 1.25x the messages and 1 kB. Streamed
+responses are written as lines of cuts, against the indented JSON of their events; aimed at are 20 kB for all.
 """
 
 import json
 import sys
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # runs from a checkout that is not installed
 
-from replay.codec import dumps, loads  # needs the path above
+from replay.canon import dumps as canonical  # needs the path above
+from replay.canon import spaced
+from replay.codec import dumps, loads
+from replay.cuts import pack_stream, unpack_stream
 from replay.history import from_history, to_history
 from tests.helpers import CORPUS_ABSENT, corpus
+from tests.replay.messages import OVER, opening
 
 _BUDGET_RATIO = 1.25
 _BUDGET_BYTES = 1024
@@ -59,6 +64,37 @@ def measure(record: dict[str, object]) -> Size:
     )
 
 
+class Streams(NamedTuple):
+    """What the events of one history take."""
+
+    responses: int
+    deltas: int
+    cuts: int
+    plain_bytes: int
+    exact: bool
+
+
+def measure_streams(record: dict[str, Any]) -> Streams:
+    """Write the events of streamed responses as cuts into their parts, read them, compare."""
+    new = json.loads(record['all_messages_json'])[record['history_messages_in'] :]
+    responses: list[Any] = [message for message in new if message['kind'] == 'response']
+    events: list[Any] = record['events'] or []
+    segments = [one for one in events if one['source'] == 'model_response']
+    told: list[tuple[Any, Any]] = [
+        pair for pair in zip(responses, segments, strict=False) if pair[1]['n'] and pair[1]['events_json']
+    ]
+    deltas = cuts = plain = 0
+    exact = True
+    for response, segment in told:
+        passed = json.loads(segment['events_json'])
+        line = pack_stream((opening(response), *passed, OVER), response)
+        exact &= canonical([*unpack_stream(line, response)[1:-1]]).decode() == segment['events_json']
+        deltas += sum(event['event_kind'] == 'part_delta' for event in passed)
+        cuts += len(spaced(line).encode())
+        plain += len(json.dumps(passed, indent=2, ensure_ascii=False).encode())
+    return Streams(len(told), deltas, cuts, plain, exact)
+
+
 def main() -> int:
     """Print the figures; fail if there is nothing to measure or a history does not come back."""
     sizes = [measure(record) for record in corpus()]
@@ -75,9 +111,14 @@ def main() -> int:
     print(f'indented messages    {plain:.3f}x, {sum(size.plain_lines for size in sizes)} lines')
     print(f'over 4 kB            median {median(long):.3f}x, worst {max(long):.3f}x of {len(long)}')
     print(f'within the budget    {len(sizes) - len(over)} of {len(sizes)}  (1.25x + 1 kB)')
+    streams = [measure_streams(record) for record in corpus()]
+    count, deltas, cuts, whole, _ = (sum(found) for found in zip(*streams, strict=True))
+    print(f'streams              {count} of {deltas} deltas: {cuts / 1000:.1f} kB, one line each')
+    print(f'indented events      {whole / 1000:.0f} kB')
+    print(f'cassettes, streams   {short + cuts / total:.3f}x')
     for size in over:
         print(f'  over: {size.name}  {size.cassette} bytes for {size.messages}')
-    return 0 if all(size.exact for size in sizes) else 1
+    return 0 if all(found.exact for found in (*sizes, *streams)) else 1
 
 
 if __name__ == '__main__':
