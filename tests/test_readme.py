@@ -57,7 +57,7 @@ def run(command: str, folder: Path, **plugins: str) -> str:
     command = re.sub(r'^pytest\b', f'{sys.executable} -m pytest -p replay.pytest_plugin', command)
     command = re.sub(r'^python\b', sys.executable, command)
     done = subprocess.run(
-        command, shell=True, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False
+        command, shell=True, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False
     )
     return done.stdout + done.stderr
 
