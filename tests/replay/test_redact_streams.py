@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.canon import JsonObject
+from replay.canon import JsonObject, dumps
 from replay.redact import Redactor
 from replay.redact_streams import redacted_stream
 from replay.streams import Stream, assembled
 from tests.replay import messages as m
+from tests.replay.secrets_planted import SECRETS, heart
 
 SECRET = 'tiger-lily-4711'
 CUT: JsonObject = {'cut': True}
@@ -130,3 +131,14 @@ def test_parts_that_begin_again_have_texts_of_their_own():
 def test_what_tells_of_a_part_that_never_began_is_left_as_it_is():
     stream = (m.opening(m.response()), m.more(0, 'x'), m.begun(0, m.text(SECRET)), m.final(), {**m.final(), 'index': 0})
     assert pieces(redacted_stream(stream, REDACTOR)) == ['x']
+
+
+@pytest.mark.parametrize('kind', SECRETS)
+def test_a_key_that_is_cut_in_two_anywhere_leaves_no_half(kind: str):
+    text, heart_of_it = f'Use {SECRETS[kind]} now', heart(SECRETS[kind])
+    whole = Redactor().text(text)
+    for at in range(len(text) + 1):
+        found = redacted_stream(streamed(text, [0, at]), Redactor())
+        assert heart_of_it not in dumps([*found]).decode()
+        assert partials(found)[-1] == whole
+        assert all(whole.startswith(partial) for partial in partials(found))
