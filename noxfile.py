@@ -19,8 +19,9 @@ VERSIONS = {
     # Its import asks opentelemetry for names that later versions have dropped.
     '1.15.0': ['opentelemetry-api==1.36.0', 'mcp<2', 'anthropic==0.75.0'],
     '1.38.0': ['mcp<2', 'anthropic==0.75.0'],
-    '1.107.5': ['mcp<2'],
-    '2.33.0': [],
+    # Clients of Anthropic that are newer than these two have made a union of a class that they instantiate.
+    '1.107.5': ['mcp<2', 'anthropic<1'],
+    '2.33.0': ['anthropic<2'],
     '2.68.0': [],
 }
 """Supported versions: the first, the one whose bytes `agentrun` has, the last 1.x, an older 2.x, the newest; with what
