@@ -16,9 +16,9 @@ from pydantic_graph import BaseNode
 from replay.adapters._protocol import Conductor, Started
 from replay.adapters.agentrun._calls import within
 from replay.adapters.pydantic_ai._clock import logical_readings, reading
-from replay.adapters.pydantic_ai._compat import HookMissing, installed_version
+from replay.adapters.pydantic_ai._compat import HookMissing, has_capabilities, installed_version
 from replay.adapters.pydantic_ai._holds import holding
-from replay.adapters.pydantic_ai._model import taped
+from replay.adapters.pydantic_ai._model import taped, wrapping
 from replay.adapters.pydantic_ai._runs import TapedRun, current, run_of
 from replay.adapters.pydantic_ai._toolsets import approved_calls
 from replay.adapters.pydantic_ai._wire import deferred_json, message_json, prompt_json, table_name
@@ -148,18 +148,24 @@ class _Block(AbstractAsyncContextManager[Any]):
             return await self._stack.enter_async_context(self._iter(self._agent, *self._args, **self._kwargs))
         self._stack.enter_context(reading(run.readings))
         self._stack.enter_context(_being(run))
-        run.serving = taped(self._model(), run)
-        with run.tools.given(self._agent, self._kwargs) as kwargs, self._agent.override(model=run.serving):
+        with ExitStack() as given:
+            kwargs = given.enter_context(run.tools.given(self._agent, self._kwargs))
+            model = self._model()
+            if model is None:  # a capability selects one for each request, unless the library says what is wrong
+                kwargs = {**kwargs, 'capabilities': [*(kwargs.get('capabilities') or ()), wrapping(run)]}
+            else:
+                run.serving = taped(model, run)
+                given.enter_context(self._agent.override(model=run.serving))
             agent_run = await self._stack.enter_async_context(self._iter(self._agent, *self._args, **kwargs))
         run.begun(_watched(agent_run, run))
         return agent_run
 
-    def _model(self) -> models.Model | str:
-        """The model that the run asks: that of a test's `override`, of the call, or of the agent."""
+    def _model(self) -> models.Model | str | None:
+        """The model that the run asks: that of a test's `override`, of the call, or of the agent; None: selected."""
         override = self._agent._override_model.get()  # noqa: SLF001, there is no public way to ask
         model = override.value if override else self._kwargs.get('model') or self._agent.model
         if model is None:
-            return ''  # the library says what is wrong
+            return None if has_capabilities() else ''  # the library says what is wrong
         return model if self._run is not None and self._run.replaying else models.infer_model(model)
 
     def _taken_on(self) -> TapedRun | None:

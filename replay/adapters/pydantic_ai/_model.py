@@ -4,6 +4,8 @@ import inspect
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from copy import copy
+from functools import cache
+from importlib import import_module
 from typing import Any, cast
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -19,7 +21,7 @@ from replay.adapters.pydantic_ai._streaming import RecordedStreaming, ReplayedSt
 from replay.adapters.pydantic_ai._wire import restored_response
 from replay.effects import Answered, Cut, Do, Failed
 
-__all__ = ('TapedModel', 'taped')
+__all__ = ('TapedModel', 'taped', 'wrapping')
 
 
 def taped(model: Model | str, run: TapedRun, *, inside: bool = False) -> Model:
@@ -39,6 +41,25 @@ def taped(model: Model | str, run: TapedRun, *, inside: bool = False) -> Model:
         around.wrapped = taped(model.wrapped, run, inside=inside)
         return around
     return TapedModel(model, run, inside=inside)
+
+
+def wrapping(run: TapedRun) -> Any:
+    """A capability that has the model taped that other capabilities select for a request (2.x)."""
+    return _capability()(run)
+
+
+@cache
+def _capability() -> Any:
+    base = cast('Any', import_module('pydantic_ai.capabilities')).AbstractCapability  # not in all versions
+
+    def __init__(self: Any, run: TapedRun) -> None:  # noqa: N807, the name of the method
+        self.run = run
+
+    def get_wrapper_model(self: Any, model: Model) -> Model:
+        self.run.serving = model
+        return taped(model, self.run)
+
+    return type('TapedSelection', (base,), {'__init__': __init__, 'get_wrapper_model': get_wrapper_model})
 
 
 def _asks_others(model: Model) -> bool:
