@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from replay.adapters._protocol import Conductor
 from replay.adapters.pydantic_ai._compat import check
 from replay.adapters.pydantic_ai._explicit import asking, record_model
+from replay.adapters.pydantic_ai._explicit_tools import record_toolset
 from replay.adapters.pydantic_ai._install import hooked
 
-__all__ = ('asking', 'installed', 'record_model')
+__all__ = ('asking', 'installed', 'record_model', 'record_toolset')
 
 
 @contextmanager

@@ -47,6 +47,8 @@ class TapedCalls:
         """What counts into the usage of the run."""
         self.kinds: dict[str, str] = {}
         """Kinds of the tools that the run has, by name; none of them makes an output."""
+        self.decided_within = False
+        """Whether calls that need an approval may get it, and run, within their node."""
         self._conductor = conductor
         self._tape = conductor.tape
         self._approved = approved
@@ -147,7 +149,8 @@ class TapedCalls:
         return _Batch(response, calls, exits=exits, spending=spending, ended=ended)
 
     def _runs(self, call: ToolCallPart) -> bool:
-        return self.kinds.get(call.tool_name) == 'function'
+        kind = self.kinds.get(call.tool_name)
+        return kind == 'function' or (kind == 'unapproved' and self.decided_within)
 
     def _how(self, call: ToolCallPart) -> Tools:
         return self._conductor.options.tool(call.tool_name)
@@ -197,7 +200,8 @@ class TapedCalls:
         found = None if recorded is None else live.difference(recorded)
         if found is None:  # the same; or the recorded call was ended by an error of another one
             return None
-        if self._how(call) == 'live' and not ended.failed:
+        asks = self.decided_within and live.result.kind in {'unapproved', 'external'}
+        if asks or (self._how(call) == 'live' and not ended.failed):  # what is decided comes through again
             return live
         difference = Difference(cause='tool result', field=found[0], recorded=found[1], live=found[2])
         raise parted(self._conductor, difference, 'CallToolsNode')

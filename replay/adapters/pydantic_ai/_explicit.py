@@ -26,7 +26,7 @@ from replay.adapters.pydantic_ai._wire import message_json, prompt_json, table_n
 from replay.canon import Json
 from replay.errors import ReplayError
 
-__all__ = ('ExplicitRun', 'asking', 'record_model', 'run_of_calls')
+__all__ = ('ExplicitRun', 'asking', 'is_asking', 'record_model', 'run_of_calls')
 
 
 def record_model(model: Model | str, *, name: str | None = None) -> Model:
@@ -56,6 +56,11 @@ def asking(conductor: Conductor) -> Generator[None]:
         for run in [one for one in _open_runs if one.is_closed]:
             _open_runs.remove(run)
             run.finished(run.error)
+
+
+def is_asking() -> bool:
+    """Whether any session is told of what wrapped models are asked."""
+    return bool(_conductors)
 
 
 def run_of_calls(messages: Sequence[ModelMessage]) -> 'ExplicitRun | None':
@@ -111,6 +116,8 @@ class ExplicitRun(TapedRun):
         if latest is None or self.given is None or (latest is not self.given and latest.parts != self.given.parts):
             return False
         asked = messages[-1]
+        if asked is latest is self.given:  # its calls run; a recorded answer has the id of the recorded run
+            return True
         run_id = _run_id(asked)
         if run_id is not None and self._asked_of is not None:
             return run_id == self._asked_of

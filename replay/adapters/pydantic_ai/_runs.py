@@ -107,11 +107,14 @@ class TapedRun:
     def begun(self, graph_run: Any) -> None:
         """Take note of the object that runs the graph."""
         self._graph_run = graph_run
-        self.usage = graph_run.state.usage
-        shared = self._call is not None and self._call.usage is cast('Any', self.usage)
-        around = self._call.depth if self._call is not None and shared else 0
-        self.tools.calls.spending.begun(graph_run.state.usage, around=around)
+        self.counts_into(graph_run.state.usage)
         _runs[id(graph_run.state)] = self
+
+    def counts_into(self, usage: RunUsage) -> None:
+        """Take note of what the run counts into."""
+        self.usage = usage
+        shared = self._call is not None and self._call.usage is cast('Any', usage)
+        self.tools.calls.spending.begun(usage, around=self._call.depth if self._call is not None and shared else 0)
 
     def runs(self, node: object) -> None:
         """A node is about to run; the run stops where it leaves its recording."""

@@ -25,7 +25,7 @@ from replay.adapters.pydantic_ai._outcomes import return_annotation
 from replay.adapters.pydantic_ai._servers import Servers, TapedServer
 from replay.canon import Json, JsonObject
 
-__all__ = ('TapedTools', 'TapedToolset', 'approved_calls')
+__all__ = ('TapedTools', 'TapedToolset', 'approved_calls', 'work_of')
 
 
 @dataclass
@@ -42,15 +42,7 @@ class TapedToolset(WrapperToolset[Any]):
 
     async def call_tool(self, name: str, tool_args: dict[str, Any], ctx: Any, tool: Any) -> Any:
         """Call a tool, or give what came of it when it was recorded."""
-        work = Work(
-            call_id=ctx.tool_call_id or '',
-            messages=ctx.messages,
-            args=tool_args,
-            annotation=return_annotation(tool),
-            do=lambda args: self.wrapped.call_tool(name, args, ctx, tool),
-            validated=lambda args: _validated(tool.args_validator, args, ctx),
-        )
-        return await self.calls.call(work)
+        return await self.calls.call(work_of(self.wrapped, name, tool_args, ctx, tool))
 
 
 class TapedTools:
@@ -85,8 +77,9 @@ class TapedTools:
             What to call it with.
         """
         if _takes_capabilities():
-            capability = _capability()(self)
-            yield {**kwargs, 'capabilities': [*(kwargs.get('capabilities') or ()), capability]}
+            given = kwargs.get('capabilities') or ()
+            self.calls.decided_within = any(map(_decides_calls, (getattr(agent, '_root_capability', None), *given)))
+            yield {**kwargs, 'capabilities': [*given, _capability()(self)]}
             return
         toolsets = list(agent.toolsets)
         if agent._override_toolsets.get() is None:  # noqa: SLF001, an override outranks toolsets of the call
@@ -135,6 +128,18 @@ def approved_calls(deferred: Any) -> set[str]:
     }
 
 
+def work_of(toolset: AbstractToolset[Any], name: str, args: dict[str, Any], ctx: Any, tool: Any) -> Work:
+    """What there is to do for a call that came through to a toolset, by the arguments of its `call_tool`."""
+    return Work(
+        call_id=ctx.tool_call_id or '',
+        messages=ctx.messages,
+        args=args,
+        annotation=return_annotation(tool),
+        do=lambda args: toolset.call_tool(name, args, ctx, tool),
+        validated=lambda args: _validated(tool.args_validator, args, ctx),
+    )
+
+
 def _validated(validator: Any, args: Any, ctx: Any) -> dict[str, Any]:
     """Make valid arguments of JSON text or of a dict, as the library does."""
     validate = validator.validate_json if isinstance(args, str) else validator.validate_python
@@ -147,10 +152,23 @@ def _takes_capabilities() -> bool:
     return 'capabilities' in inspect.signature(Agent.iter).parameters
 
 
+def _decides_calls(capability: Any) -> bool:
+    """Whether a capability, or one inside of it, decides about calls that are put off."""
+    inner = [*getattr(capability, 'capabilities', ()), *filter(None, [getattr(capability, 'wrapped', None)])]
+    if inner:
+        return any(map(_decides_calls, inner))
+    base = getattr(_capabilities().AbstractCapability, 'handle_deferred_tool_calls', None)
+    return getattr(type(capability), 'handle_deferred_tool_calls', base) is not base
+
+
+def _capabilities() -> Any:
+    return import_module('pydantic_ai.capabilities')  # not in all versions
+
+
 @cache
 def _capability() -> Any:
     """The capability that wraps the tools of a run; as the last one it is the innermost."""
-    base = cast('Any', import_module('pydantic_ai.capabilities')).AbstractCapability  # not in all versions
+    base = _capabilities().AbstractCapability
 
     def __init__(self: Any, tools: TapedTools) -> None:  # noqa: N807, the name of the method
         self.tools = tools
