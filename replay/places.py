@@ -143,6 +143,8 @@ def begins_alike(run: Run, started: Started, exchange: Exchange | None = None) -
     """
     if not _asked_alike(run, started, exchange):
         return False
+    if 'messages' in run.facts:  # the user's code changed them, so the history is not the one that was handed in
+        return True
     recorded, live = list(run.history), started.history()
     tried = cast('list[JsonObject]', _tried(exchange, cast('Json', recorded), cast('Json', live)))
     return match_messages(recorded, tried) is None

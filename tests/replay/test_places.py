@@ -52,6 +52,8 @@ OLD = [asked(user('Before')), answered(text())]
         ([run('trip'), run('trip/look/scout')], [started(agent='scout', within=('trip', 'look'))], ['trip/look/scout']),
         ([run('trip/look/scout')], [started(agent='scout')], [None]),
         ([run('trip', 'a'), run('trip#2', 'b')], [started(None), started('b')], ['trip', 'trip#2']),
+        # a processor changed the messages of the first, so its history is not the one that was handed in
+        ([run('trip', messages=[]), run('trip#2', history=OLD)], [started(history=OLD)] * 2, ['trip', 'trip#2']),
     ],
 )
 def test_a_run_plays_the_recording_at_its_place_that_is_most_like_it(
