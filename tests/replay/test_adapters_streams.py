@@ -441,7 +441,9 @@ async def test_stream(agent_run_replay):
 """
 
 
-def test_a_streamed_test_is_recorded_replayed_shown_and_checked(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
+def test_a_streamed_test_is_recorded_replayed_shown_and_checked(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.delenv('CI', raising=False)  # where nothing is recorded
     pytester.makepyfile(test_trip=SUITE)
     plugins = (
