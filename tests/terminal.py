@@ -20,7 +20,8 @@ def environment(**more: str) -> dict[str, str]:
         kept.pop(name, None)
     # Byte code is kept by whole seconds and size: an edit of a test within the second would not be seen.
     fixed = {'TERM': 'xterm', 'COLUMNS': '120', 'PYTHONPATH': str(CHECKOUT), 'PYTHONDONTWRITEBYTECODE': '1'}
-    return {**kept, **fixed, **more}
+    steady = {'PYTEST_ADDOPTS': '-p no:randomly'}  # projects of tests run in the order in which they are written
+    return {**kept, **fixed, **steady, **more}
 
 
 def in_terminal(

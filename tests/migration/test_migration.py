@@ -107,7 +107,7 @@ def pytest_in(folder: Path, url: str, *options: str) -> subprocess.CompletedProc
     # In CI nothing is recorded, and these suites are.
     kept = {key: value for key, value in os.environ.items() if not key.startswith(('PYTEST_', 'COV_')) and key != 'CI'}
     environment = {**kept, 'PROVIDER': url, 'PYTHONPATH': f'{ROOT}{os.pathsep}{folder}'}
-    command = [sys.executable, '-m', 'pytest', '-q', '-p', 'replay.pytest_plugin', *options]
+    command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:randomly', '-p', 'replay.pytest_plugin', *options]
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
     )

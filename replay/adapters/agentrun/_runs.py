@@ -15,11 +15,11 @@ from agentrun.messages import ModelMessage, ModelRequest, ModelResponse
 from agentrun.models._base import StreamedResponse
 from agentrun.usage import RequestUsage
 from replay.adapters._protocol import Conductor, RunConductor, Started
+from replay.adapters._spelling import put_back, put_back_all
 from replay.adapters.agentrun._calls import TapedCalls, Within, within
 from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.adapters.agentrun._faults import parted, unwritable
 from replay.adapters.agentrun._readings import source_of
-from replay.adapters.agentrun._spelling import put_back, put_back_all
 from replay.adapters.agentrun._spending import account_of
 from replay.adapters.agentrun._streaming import Notes, RecordedStreaming, ReplayedStreaming
 from replay.adapters.agentrun._wire import (
@@ -31,6 +31,7 @@ from replay.adapters.agentrun._wire import (
     message_json,
     messages_bytes,
     prompt_json,
+    restored_messages,
 )
 from replay.canon import JsonObject
 from replay.effects import Answered, Count, Counted, Cut, Do, Failed, Finish, Replay, Request, Stop
@@ -183,7 +184,7 @@ class TapedRun:
             facts['interrupted'] = interruption
         left = None if error is None else raised(error)
         shown = self._tape.finish(Finish(messages=messages, new_from=end.new_from, raised=left, facts=facts))
-        put_back_all(end.messages, messages, shown)
+        put_back_all(end.messages, messages, shown, by=restored_messages)
         self._account.left(self._tape.run, self._calls.returned)
         self._conductor.ended(shown, end.new_from)
 
@@ -209,7 +210,7 @@ class TapedRun:
         effect = self._effect(call, streamed=streamed)
         answer = self._go_on(self._tape.begin(effect))
         own = self._request if self._request is not None else cast('ModelRequest', call.messages[-1])
-        put_back(call.messages, own, effect, answer.respelt)
+        put_back(call.messages, own, effect, answer.respelt, by=restored_messages)
         return answer
 
     def _effect(self, call: ModelCall, *, streamed: bool = False) -> Request:

@@ -14,13 +14,13 @@ from pydantic_ai.usage import RequestUsage, RunUsage
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from replay.adapters._protocol import RunConductor
+from replay.adapters._spelling import put_back, put_back_all
 from replay.adapters.agentrun._calls import Within
 from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.adapters.agentrun._faults import parted, unwritable
 from replay.adapters.agentrun._readings import source_of
 from replay.adapters.pydantic_ai._calls import TapedCalls
 from replay.adapters.pydantic_ai._clock import RunReadings
-from replay.adapters.pydantic_ai._spelling import put_back, put_back_all
 from replay.adapters.pydantic_ai._toolsets import TapedTools
 from replay.adapters.pydantic_ai._wire import (
     Definitions,
@@ -28,6 +28,7 @@ from replay.adapters.pydantic_ai._wire import (
     message_bytes,
     message_json,
     messages_bytes,
+    restored_messages,
     restored_response,
 )
 from replay.canon import Json, JsonObject
@@ -188,7 +189,7 @@ class TapedRun:
         except PydanticSerializationError as error:
             raise self.unwritable('a message of the run', error) from error
         answer = self._go_on(self.tape.begin(effect))
-        put_back(asked.messages, self._own(asked), effect, answer.respelt)
+        put_back(asked.messages, self._own(asked), effect, answer.respelt, by=restored_messages)
         return answer
 
     # -- the end
@@ -210,7 +211,7 @@ class TapedRun:
         left = raised(cast('Exception', error)) if known else None
         finish = Finish(messages=written, new_from=new_from, raised=left, facts=self._facts(error))
         shown = self.tape.finish(finish)
-        put_back_all(messages, written, shown)
+        put_back_all(messages, written, shown, by=restored_messages)
         self.tools.calls.spending.ended(self.tape.run, self.tools.calls.returned)
         self.conductor.ended(shown, new_from)
 

@@ -158,7 +158,7 @@ def _decides_calls(capability: Any) -> bool:
     if inner:
         return any(map(_decides_calls, inner))
     base = getattr(_capabilities().AbstractCapability, 'handle_deferred_tool_calls', None)
-    return getattr(type(capability), 'handle_deferred_tool_calls', base) is not base
+    return getattr(cast('object', type(capability)), 'handle_deferred_tool_calls', base) is not base
 
 
 def _capabilities() -> Any:
