@@ -238,7 +238,7 @@ def _with_orders(cassette: Cassette, there: Cassette) -> Cassette:
     orders = {run.name: run.nodes for run in there.runs}
     runs = [
         replace(run, nodes=tuple(map(_with_order, run.nodes, orders[run.name])))
-        if len(run.nodes) == len(orders.get(run.name, ()))
+        if run.name in orders and len(run.nodes) == len(orders[run.name])
         else run
         for run in cassette.runs
     ]

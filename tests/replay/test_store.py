@@ -45,6 +45,13 @@ def test_a_converted_checkout_counts_as_unchanged(store: Store):
     assert store.write('a', ONE) is False
 
 
+def test_a_run_that_came_to_no_node_is_added_to_a_cassette_without_it(store: Store):
+    store.write('a', ONE)
+    more = replace(ONE, runs=(*ONE.runs, Run(name='late', agent='late')))
+    assert store.write('a', more) is True
+    assert store.read('a') == more
+
+
 def test_a_damaged_file_is_replaced_by_a_recording(store: Store):
     write_bytes(store.path('a'), b'{')
     assert store.write('a', ONE) is True
