@@ -104,6 +104,10 @@ class Exchange:
         """
         return self._exchanged(value, 0) if self._to_recorded else value
 
+    def as_noted(self, value: str) -> str:
+        """Write a minted value by itself as it was recorded. It was noted, so a weekday is one of a reading."""
+        return self._exchanged_text(value, 0, dated=True)
+
     def to_live(self, value: Json) -> Json:
         """Write all bound values as they are now: arguments for tools that run live."""
         return self._exchanged(value, 1)
@@ -119,12 +123,12 @@ class Exchange:
             return _number_like(value, self._exchanged_text(repr(value), side))
         return value
 
-    def _exchanged_text(self, text: str, side: int) -> str:
+    def _exchanged_text(self, text: str, side: int, *, dated: bool = False) -> str:
         known = (self._to_recorded, self._to_live)[side]
         if not known:
             return text
         found = [(piece, key) for piece in pieces(text) if (key := known.get(piece.key)) is not None]
-        dated = any(piece.kind in {'date', 'datetime'} for piece, _ in found)
+        dated = dated or any(piece.kind in {'date', 'datetime'} for piece, _ in found)
         for piece, key in reversed(found):
             if dated or piece.kind != 'weekday':  # alone, a Friday may well be another one than today
                 text = f'{text[: piece.start]}{_spelt_like(piece, key)}{text[piece.end :]}'

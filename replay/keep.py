@@ -258,7 +258,7 @@ class _Keeper:
         found = {name: one for name, one in old.minted.items() if str(one['value']) in text}
         values = {str(one['value']) for one in old.minted.values()}
         for name, one in run.minted.items():
-            value = str(self._exchange.to_recorded(one['value']))
+            value = self._exchange.as_noted(str(one['value']))
             if value not in values and value not in before:
                 found[_free(name, found)] = {'value': value, 'by': one['by']}
         return found

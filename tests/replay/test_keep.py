@@ -338,3 +338,13 @@ def test_values_that_nobody_minted_are_content_where_others_are_minted() -> None
     assert kept(opening(one, fixed), opening(two, fixed)) == opening(one, fixed)
     changed = kept(opening(one, fixed), opening(two, other)).runs[0].nodes[1].message
     assert other in str(changed)
+
+
+def test_a_weekday_that_was_noted_is_the_old_one_where_its_text_is_read_on_another_day() -> None:
+    def opening(day: str, weekday: str) -> Cassette:
+        values = {'weekday-1': weekday, 'date-1': day}
+        noted: dict[str, JsonObject] = {name: {'value': one, 'by': 'prompt'} for name, one in values.items()}
+        return m.cassette(m.PROMPT, m.asked(m.request(m.user(f'Today is {weekday}, {day}'))), m.END, minted=noted)
+
+    friday = opening('2026-11-20', 'Friday')
+    assert kept(friday, opening('2026-11-21', 'Saturday')) == friday
