@@ -10,6 +10,8 @@ from dataclasses import replace
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
+from typing_extensions import Unpack
+
 from agentrun import _ambient, _effects
 from agentrun._core._nodes import CallToolsNode, ModelRequestNode, UserPromptNode
 from agentrun._core._prompts import InstructionTexts
@@ -25,6 +27,7 @@ from agentrun._run_context import AgentDepsT, RunContext
 from agentrun._tool_manager import ToolManager
 from agentrun.agent._arguments import UNSET, Instructions, Overrides, Unset, as_list, renamed_output_type, texts_of
 from agentrun.agent._registry import AgentFunctionToolset, Registry
+from agentrun.agent._streams import RunOptions
 from agentrun.agent.abstract import AbstractAgent, EventStreamHandler, RunOutputDataT
 from agentrun.agent.wrapper import WrapperAgent
 from agentrun.builtin_tools import AbstractBuiltinTool
@@ -226,17 +229,8 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
         *,
         output_type: None = None,
         result_type: OutputSpec[Any] | None = None,
-        message_history: Sequence[ModelMessage] | None = None,
-        deferred_tool_results: DeferredToolResults | None = None,
-        model: Model | str | None = None,
-        instructions: Instructions[AgentDepsT] = None,
-        deps: AgentDepsT = ...,
-        model_settings: ModelSettings | None = None,
-        usage_limits: UsageLimits | None = None,
-        usage: RunUsage | None = None,
         infer_name: bool = True,
-        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
-        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+        **options: Unpack[RunOptions[AgentDepsT]],
     ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, OutputDataT]]: ...
 
     @overload
@@ -246,17 +240,8 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
         *,
         output_type: OutputSpec[RunOutputDataT],
         result_type: OutputSpec[Any] | None = None,
-        message_history: Sequence[ModelMessage] | None = None,
-        deferred_tool_results: DeferredToolResults | None = None,
-        model: Model | str | None = None,
-        instructions: Instructions[AgentDepsT] = None,
-        deps: AgentDepsT = ...,
-        model_settings: ModelSettings | None = None,
-        usage_limits: UsageLimits | None = None,
-        usage: RunUsage | None = None,
         infer_name: bool = True,
-        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
-        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+        **options: Unpack[RunOptions[AgentDepsT]],
     ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, RunOutputDataT]]: ...
 
     def iter(
@@ -265,6 +250,19 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
         *,
         output_type: OutputSpec[Any] | None = None,
         result_type: OutputSpec[Any] | None = None,
+        infer_name: bool = True,
+        **options: Unpack[RunOptions[AgentDepsT]],
+    ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, Any]]:
+        """Begin a run that the body of the block drives, node by node: see `AbstractAgent.iter`."""
+        if infer_name and self.name is None:
+            self._infer_name(inspect.currentframe())
+        return self._iter(user_prompt, renamed_output_type(output_type, result_type), **options)
+
+    def _iter(
+        self,
+        user_prompt: str | Sequence[UserContent] | None,
+        output_type: OutputSpec[Any] | None,
+        *,
         message_history: Sequence[ModelMessage] | None = None,
         deferred_tool_results: DeferredToolResults | None = None,
         model: Model | str | None = None,
@@ -273,14 +271,10 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
         model_settings: ModelSettings | None = None,
         usage_limits: UsageLimits | None = None,
         usage: RunUsage | None = None,
-        infer_name: bool = True,
         toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
         builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
-    ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, Any]]:
-        """Begin a run that the body of the block drives, node by node: see `AbstractAgent.iter`."""
-        if infer_name and self.name is None:
-            self._infer_name(inspect.currentframe())
-        output_type = renamed_output_type(output_type, result_type)
+    ) -> RunScope[AgentDepsT, Any]:
+        """Name each of `RunOptions`, so that one that does not exist is refused; what they say is read on entering."""
 
         def begin() -> AgentRun[AgentDepsT, Any]:
             model_used = self._model_of_run(model)

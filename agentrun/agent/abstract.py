@@ -24,16 +24,13 @@ from agentrun.agent._streams import (
     run_through,
     wait_for_stream,
 )
-from agentrun.builtin_tools import AbstractBuiltinTool
-from agentrun.messages import AgentStreamEvent, ModelMessage, UserContent
+from agentrun.messages import AgentStreamEvent, UserContent
 from agentrun.models._base import Model
 from agentrun.output import OutputDataT, OutputSpec
 from agentrun.result import StreamedRunResult, StreamedRunResultSync
 from agentrun.run import AgentRun, AgentRunResult, AgentRunResultEvent
-from agentrun.settings import ModelSettings
-from agentrun.tools import BuiltinToolFunc, DeferredToolResults, Tool, ToolFuncEither
+from agentrun.tools import Tool, ToolFuncEither
 from agentrun.toolsets import AbstractToolset
-from agentrun.usage import RunUsage, UsageLimits
 
 __all__ = (
     'UNSET',
@@ -93,17 +90,8 @@ class AbstractAgent(NodeKinds, ABC, Generic[AgentDepsT, OutputDataT]):
         *,
         output_type: None = None,
         result_type: OutputSpec[Any] | None = None,
-        message_history: Sequence[ModelMessage] | None = None,
-        deferred_tool_results: DeferredToolResults | None = None,
-        model: Model | str | None = None,
-        instructions: Instructions[AgentDepsT] = None,
-        deps: AgentDepsT = ...,
-        model_settings: ModelSettings | None = None,
-        usage_limits: UsageLimits | None = None,
-        usage: RunUsage | None = None,
         infer_name: bool = True,
-        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
-        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+        **options: Unpack[RunOptions[AgentDepsT]],
     ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, OutputDataT]]: ...
 
     @overload
@@ -113,17 +101,8 @@ class AbstractAgent(NodeKinds, ABC, Generic[AgentDepsT, OutputDataT]):
         *,
         output_type: OutputSpec[RunOutputDataT],
         result_type: OutputSpec[Any] | None = None,
-        message_history: Sequence[ModelMessage] | None = None,
-        deferred_tool_results: DeferredToolResults | None = None,
-        model: Model | str | None = None,
-        instructions: Instructions[AgentDepsT] = None,
-        deps: AgentDepsT = ...,
-        model_settings: ModelSettings | None = None,
-        usage_limits: UsageLimits | None = None,
-        usage: RunUsage | None = None,
         infer_name: bool = True,
-        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
-        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+        **options: Unpack[RunOptions[AgentDepsT]],
     ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, RunOutputDataT]]: ...
 
     @abstractmethod
@@ -133,17 +112,8 @@ class AbstractAgent(NodeKinds, ABC, Generic[AgentDepsT, OutputDataT]):
         *,
         output_type: OutputSpec[Any] | None = None,
         result_type: OutputSpec[Any] | None = None,
-        message_history: Sequence[ModelMessage] | None = None,
-        deferred_tool_results: DeferredToolResults | None = None,
-        model: Model | str | None = None,
-        instructions: Instructions[AgentDepsT] = None,
-        deps: Any = None,
-        model_settings: ModelSettings | None = None,
-        usage_limits: UsageLimits | None = None,
-        usage: RunUsage | None = None,
         infer_name: bool = True,
-        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
-        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+        **options: Unpack[RunOptions[AgentDepsT]],
     ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, Any]]:
         """Begin a run that the body of the block drives, node by node.
 

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Self, overload
 
+from typing_extensions import Unpack
+
 from agentrun._run_context import AgentDepsT
+from agentrun.agent._streams import RunOptions
 from agentrun.agent.abstract import (
     UNSET,
     AbstractAgent,
@@ -16,15 +19,12 @@ from agentrun.agent.abstract import (
     Unset,
     renamed_output_type,
 )
-from agentrun.builtin_tools import AbstractBuiltinTool
-from agentrun.messages import ModelMessage, UserContent
+from agentrun.messages import UserContent
 from agentrun.models._base import Model
 from agentrun.output import OutputDataT, OutputSpec
 from agentrun.run import AgentRun
-from agentrun.settings import ModelSettings
-from agentrun.tools import BuiltinToolFunc, DeferredToolResults, Tool, ToolFuncEither
+from agentrun.tools import Tool, ToolFuncEither
 from agentrun.toolsets import AbstractToolset
-from agentrun.usage import RunUsage, UsageLimits
 
 __all__ = ('WrapperAgent',)
 
@@ -91,17 +91,8 @@ class WrapperAgent(AbstractAgent[AgentDepsT, OutputDataT]):
         *,
         output_type: None = None,
         result_type: OutputSpec[Any] | None = None,
-        message_history: Sequence[ModelMessage] | None = None,
-        deferred_tool_results: DeferredToolResults | None = None,
-        model: Model | str | None = None,
-        instructions: Instructions[AgentDepsT] = None,
-        deps: AgentDepsT = ...,
-        model_settings: ModelSettings | None = None,
-        usage_limits: UsageLimits | None = None,
-        usage: RunUsage | None = None,
         infer_name: bool = True,
-        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
-        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+        **options: Unpack[RunOptions[AgentDepsT]],
     ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, OutputDataT]]: ...
 
     @overload
@@ -111,17 +102,8 @@ class WrapperAgent(AbstractAgent[AgentDepsT, OutputDataT]):
         *,
         output_type: OutputSpec[RunOutputDataT],
         result_type: OutputSpec[Any] | None = None,
-        message_history: Sequence[ModelMessage] | None = None,
-        deferred_tool_results: DeferredToolResults | None = None,
-        model: Model | str | None = None,
-        instructions: Instructions[AgentDepsT] = None,
-        deps: AgentDepsT = ...,
-        model_settings: ModelSettings | None = None,
-        usage_limits: UsageLimits | None = None,
-        usage: RunUsage | None = None,
         infer_name: bool = True,
-        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
-        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+        **options: Unpack[RunOptions[AgentDepsT]],
     ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, RunOutputDataT]]: ...
 
     def iter(
@@ -130,33 +112,15 @@ class WrapperAgent(AbstractAgent[AgentDepsT, OutputDataT]):
         *,
         output_type: OutputSpec[Any] | None = None,
         result_type: OutputSpec[Any] | None = None,
-        message_history: Sequence[ModelMessage] | None = None,
-        deferred_tool_results: DeferredToolResults | None = None,
-        model: Model | str | None = None,
-        instructions: Instructions[AgentDepsT] = None,
-        deps: Any = None,
-        model_settings: ModelSettings | None = None,
-        usage_limits: UsageLimits | None = None,
-        usage: RunUsage | None = None,
         infer_name: bool = True,
-        toolsets: Sequence[AbstractToolset[AgentDepsT]] | None = None,
-        builtin_tools: Sequence[AbstractBuiltinTool | BuiltinToolFunc[AgentDepsT]] | None = None,
+        **options: Unpack[RunOptions[AgentDepsT]],
     ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, Any]]:
         """Begin a run of the wrapped agent: see `AbstractAgent.iter`."""
         return self.wrapped.iter(
             user_prompt,
             output_type=renamed_output_type(output_type, result_type),
-            message_history=message_history,
-            deferred_tool_results=deferred_tool_results,
-            model=model,
-            instructions=instructions,
-            deps=deps,
-            model_settings=model_settings,
-            usage_limits=usage_limits,
-            usage=usage,
             infer_name=infer_name,
-            toolsets=toolsets,
-            builtin_tools=builtin_tools,
+            **options,
         )
 
     def override(

@@ -62,6 +62,11 @@ def test_keywords_that_are_not_offered_are_refused():
         Agent('test', **cast('Any', {'instrument': None}))
 
 
+def test_a_keyword_that_no_run_has_is_refused_where_it_is_given():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'massage_history'"):
+        Agent('test').iter('Hi', **cast('Any', {'massage_history': []}))
+
+
 def test_an_unknown_model_is_refused_and_the_error_says_what_to_pass():
     with pytest.raises(UserError, match=r"Unknown model: gpt-4o.*'openai:gpt-5'.*pass a `Model` object"):
         Agent('gpt-4o')
