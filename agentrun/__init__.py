@@ -6,7 +6,7 @@ Names are looked up when they are first asked for, so that `import agentrun` cos
 import gc
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agentrun._ambient import deterministic
@@ -281,15 +281,6 @@ _HOMES = {
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 
-def __getattr__(name: str) -> Any:
-    module = _MODULE_OF.get(name)
-    if module is None:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    value = getattr(_load(module), name)
-    globals()[name] = value
-    return value
-
-
 def _load(module: str) -> ModuleType:
     """Import a module with garbage collection paused: an import makes much that stays and hardly anything that goes.
 
@@ -302,6 +293,17 @@ def _load(module: str) -> ModuleType:
     finally:
         if paused:
             gc.enable()
+
+
+if not TYPE_CHECKING:  # which would take every misspelt name for one that there is
+
+    def __getattr__(name: str) -> object:
+        module = _MODULE_OF.get(name)
+        if module is None:
+            raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+        value = getattr(_load(module), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
