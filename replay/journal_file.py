@@ -3,6 +3,9 @@
 `NAME.json.journal` is there while a process records or changes NAME, and that process holds the system's lock on it. A
 journal that is there and not locked is what a dead process left; so nobody has to guess from process numbers or times
 whether an owner lives, and a dead one blocks nobody. What was paid for is appended before the run goes on.
+
+The system's lock is that of the process. Within it one recording at a time has a cassette: another thread waits for it
+as another process would, and the thread that would wait for itself is told so.
 """
 
 import os
@@ -15,7 +18,7 @@ from threading import RLock
 from . import disk
 from .errors import StoreFailed, Where
 
-__all__ = ('JOURNAL', 'JournalFile', 'hold')
+__all__ = ('JOURNAL', 'JournalFile', 'give_back', 'hold', 'take')
 
 JOURNAL = '.journal'
 """What the journal adds to the name of its cassette."""
@@ -37,13 +40,13 @@ class JournalFile:
         path: Where it is.
         handle: The open file.
         made: Folders that were made for it, outermost first.
-        waited: Whether another process held it before.
     """
 
-    def __init__(self, path: Path, handle: int, *, made: list[Path], waited: bool) -> None:
+    def __init__(self, path: Path, handle: int, *, made: list[Path]) -> None:
         self.path = path
-        self.waited = waited
-        self.holders = 1
+        self.holders = 0
+        self.recorder: int | None = None
+        """Thread of the recording that has it, if one does; otherwise it is held to be changed, for a moment."""
         self.process = os.getpid()
         self._handle = handle
         self._made = made
@@ -106,7 +109,7 @@ class JournalFile:
             os.rmdir(folder)  # noqa: PTH106  # only if it is empty
 
 
-_held: dict[str, JournalFile] = {}
+_files: dict[str, JournalFile] = {}
 _guard = RLock()
 
 
@@ -123,57 +126,89 @@ def hold(cassette: Path, *, patience: float | None = None) -> Generator[JournalF
     Raises:
         StoreFailed: If the disk says no, or another process holds it for too long.
     """
-    file = take(cassette, patience=PATIENCE if patience is None else patience)
+    file, _ = _held(cassette, PATIENCE if patience is None else patience)
     try:
         yield file
     finally:
         give_back(file)
 
 
-def take(cassette: Path, *, patience: float = PATIENCE) -> JournalFile:
-    """Hold a cassette until it is given back; otherwise as `hold`."""
-    path = cassette.with_name(f'{cassette.name}{JOURNAL}')
-    with _guard:
-        key = str(path.absolute())
-        there = _held.get(key)
-        if there is not None and there.process == os.getpid():
-            there.holders += 1
-            return there
-        try:
-            file = _opened(path, patience)
-        except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-            raise _failed(cassette, error) from None
-        _held[key] = file
-        return file
+def take(cassette: Path, *, recorder: int, patience: float = PATIENCE) -> tuple[JournalFile, bool]:
+    """Hold a cassette for a recording until it is given back.
+
+    Args:
+        cassette: Path of the cassette.
+        recorder: Thread that will give it back.
+        patience: Seconds to wait for another process or thread.
+
+    Returns:
+        Its journal, and whether that had to be waited for.
+
+    Raises:
+        StoreFailed: As for `hold`; and if a recording of the same thread has it, which it would wait for in vain.
+    """
+    return _held(cassette, patience, recorder)
 
 
-def give_back(file: JournalFile, *, keep: bool = True) -> None:
+def give_back(file: JournalFile, *, recorded: bool = False, keep: bool = True) -> None:
     """Give a held cassette back.
 
     Args:
         file: Its journal.
+        recorded: Whether the recording that has it ends.
         keep: Whether to leave what the journal holds to the next recording.
     """
     with _guard:
+        if recorded:
+            file.recorder = None
         if not keep:
             with suppress(StoreFailed):
                 file.cut(0)
         file.holders -= 1
         if not file.holders:
-            _held.pop(str(file.path.absolute()), None)
+            _files.pop(str(file.path.absolute()), None)
             file.close()
 
 
-def _opened(path: Path, patience: float) -> JournalFile:
-    """Open and lock the journal, as soon as no other process has it."""
+def _held(cassette: Path, patience: float, recorder: int | None = None) -> tuple[JournalFile, bool]:
+    """Open and lock the journal, or join those of this process that have it; wait where that may not be yet.
+
+    Args:
+        cassette: Path of the cassette.
+        patience: Seconds to wait.
+        recorder: Thread of the recording that it is for, if it is for one.
+    """
+    path = cassette.with_name(f'{cassette.name}{JOURNAL}')
     until = time.monotonic() + patience
     waited, made = False, list[Path]()
-    while (handle := _tried(path, made)) is None:
-        if time.monotonic() > until:
-            raise TimeoutError(0, f'another process has been recording it for {patience:.0f} seconds')
-        waited = True
-        time.sleep(_PAUSE)
-    return JournalFile(path, handle, made=made, waited=waited)
+    try:
+        while (file := _held_now(cassette, path, made, recorder)) is None:
+            if time.monotonic() > until:
+                raise TimeoutError(0, f'another process or thread has been recording it for {patience:.0f} seconds')
+            waited = True
+            time.sleep(_PAUSE)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        raise _failed(cassette, error) from None
+    return file, waited
+
+
+def _held_now(cassette: Path, path: Path, made: list[Path], recorder: int | None) -> JournalFile | None:
+    """Try it once."""
+    with _guard:
+        key = str(path.absolute())
+        file = _files.get(key)
+        if file is None or file.process != os.getpid():
+            handle = _tried(path, made)
+            if handle is None:
+                return None
+            file = _files[key] = JournalFile(path, handle, made=made)
+        elif recorder is not None and file.recorder is not None:
+            if file.recorder == recorder:
+                raise _held_here(cassette)
+            return None
+        file.holders += 1
+        file.recorder = file.recorder if recorder is None else recorder
+        return file
 
 
 def _tried(path: Path, made: list[Path]) -> int | None:
@@ -209,7 +244,17 @@ def _failed(cassette: Path, error: Exception) -> StoreFailed:
         expected=f'a journal beside it, {cassette.name}{JOURNAL}, that this process alone writes',
         got=reason,
         where=Where(cassette=cassette.as_posix()),
-        next=('wait for the other process, or end it',)
+        next=('wait for the other one, or end it',)
         if isinstance(error, TimeoutError)
         else ('look at the rights and the space of that folder',),
+    )
+
+
+def _held_here(cassette: Path) -> StoreFailed:
+    return StoreFailed(
+        f'{cassette.as_posix()} is being recorded by another session of this thread',
+        expected='one session at a time that records a cassette',
+        got='two, open at once: in two tasks, or one inside of the other',
+        where=Where(cassette=cassette.as_posix()),
+        next=('open one session around both', 'or give each a cassette of its own'),
     )

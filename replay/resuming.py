@@ -1,6 +1,7 @@
 """The journal of a session on the disk: taken when its first run is recorded, given up when all is written."""
 
 from pathlib import Path
+from threading import get_ident
 
 from .journal import Journal, Strip, read_journal
 from .journal_file import JournalFile, give_back, take
@@ -20,6 +21,7 @@ class Resuming:
     def __init__(self, cassette: Path, *, redactor: Redactor) -> None:
         self._cassette = cassette
         self._redactor = redactor
+        self._thread = get_ident()  # a session is closed where it was opened, wherever its runs are
         self._file: JournalFile | None = None
         self._journal: Journal | None = None
 
@@ -32,7 +34,7 @@ class Resuming:
         """Hold the cassette from now on; if it is held, nothing.
 
         Returns:
-            Whether another process held it before, so that the cassette may be another one now.
+            Whether another recording held it before, so that the cassette may be another one now.
 
         Raises:
             StoreFailed: If it cannot be held.
@@ -40,13 +42,12 @@ class Resuming:
         """
         if self._file is not None:
             return False
-        file = take(self._cassette)
+        file, waited = take(self._cassette, recorder=self._thread)
         self._file = file
-        if file.holders == 1:  # another session of this process keeps its own
-            read = read_journal(file.read(), name=file.path.as_posix())
-            file.cut(read.size)
-            self._journal = Journal(file, read, redacted=self._redactor.data)
-        return file.waited
+        read = read_journal(file.read(), name=file.path.as_posix())
+        file.cut(read.size)
+        self._journal = Journal(file, read, redacted=self._redactor.data)
+        return waited
 
     def strip(self, run: str) -> Strip | None:
         """The journal of one run."""
@@ -62,4 +63,4 @@ class Resuming:
         if self._journal is not None:
             self._journal.end()
         if file is not None:  # whose lines could not be read is left as it is
-            give_back(file, keep=keep or self._journal is None)
+            give_back(file, recorded=True, keep=keep or self._journal is None)
