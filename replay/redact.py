@@ -8,12 +8,13 @@ that redacting twice is redacting once.
 """
 
 import re
+from base64 import b64encode, urlsafe_b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from operator import is_
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from pydantic_core import SchemaValidator
 
@@ -31,6 +32,7 @@ UserRule: TypeAlias = tuple[str, str] | Callable[[str], str]
 
 STAND_IN = re.compile(r'<secret:[^<>"\\\n]{1,100}>')
 _NAME = re.compile(r'[A-Za-z0-9_.-]{1,60}')
+_FILE_OF_STAND_IN = b64encode(b'<secret:').decode()[:10]
 _SHORTEST = 8
 """Characters that the value of a variable has at least: shorter ones are words by chance."""
 
@@ -209,15 +211,28 @@ class Redactor:
 
     def _walked_object(self, value: JsonObject) -> JsonObject:
         found: JsonObject = {}
+        data = 'data' if value.get('kind') == 'binary' else None
         for key, item in value.items():
             name = new = self.text(key)
             ordinal = 1
             while name in found:  # two keys of an object that are secrets of one kind stay two
                 ordinal += 1
                 name = f'{new}#{ordinal}'
-            found[name] = self._walked(item, key)
+            found[name] = self._file(item) if key == data else self._walked(item, key)
         same = found.keys() == value.keys() and all(map(is_, found.values(), value.values()))
         return value if same else found
+
+    def _file(self, data: Json) -> Json:
+        """Redact a file in base64: one that holds a secret becomes one that holds the stand-in alone.
+
+        With a stand-in in the middle, it would be no base64 any more, and nothing could read it.
+        """
+        redacted = self.text(data) if isinstance(data, str) else data
+        return (
+            data
+            if redacted == data
+            else urlsafe_b64encode(named(cast('str', redacted), cast('str', data)).encode()).decode()
+        )
 
     def _found(self, value: Json, path: str, field: str = '') -> Iterator[tuple[str, str]]:
         if isinstance(value, dict):
@@ -253,7 +268,7 @@ def parse_rules(lines: Sequence[str]) -> list[UserRule]:
 
 def has_stand_in(text: str) -> bool:
     """Whether a text holds a stand-in."""
-    return '<secret:' in text and STAND_IN.search(text) is not None
+    return text.startswith(_FILE_OF_STAND_IN) or ('<secret:' in text and STAND_IN.search(text) is not None)
 
 
 def named(redacted: str, text: str) -> str:
@@ -352,10 +367,24 @@ def _is_value(value: str) -> bool:
 
 
 def _spellings(value: str) -> tuple[str, ...]:
-    """A value as text, in JSON, in JSON inside JSON, and in a URL."""
+    """A value as text, in JSON, in JSON inside JSON, in a URL, in a form, and in base64 wherever it stands there."""
     value = value.strip()
     once = scalar(value)[1:-1]
-    return tuple(dict.fromkeys((value, once, scalar(once)[1:-1], quote(value), quote(value, safe=''))))
+    urls = (quote(value), quote(value, safe=''), quote_plus(value))
+    return tuple(dict.fromkeys((value, once, scalar(once)[1:-1], *urls, *_in_base64(value))))
+
+
+def _in_base64(value: str) -> Iterator[str]:
+    """What of a value's base64 is the same whatever stands before and after it, in both alphabets."""
+    data = value.encode('utf-8', 'surrogatepass')
+    for before in range(3):
+        encoded = b64encode(bytes(before) + data).decode()
+        told = encoded[-(-before * 8 // 6) : (before + len(data)) * 8 // 6]
+        yield told
+        yield told.translate(_URL_SAFE)
+
+
+_URL_SAFE = str.maketrans('+/', '-_')
 
 
 def _applied(function: Callable[[str], str], text: str) -> str:

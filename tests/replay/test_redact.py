@@ -1,7 +1,9 @@
 """Rules, fields and variables: what is redacted, and what is left alone."""
 
 import json
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -160,9 +162,34 @@ def test_values_of_variables_that_hold_secrets_by_name_become_stand_ins(name: st
 def test_a_value_of_a_variable_is_found_in_every_spelling():
     value = 'pa"ss\\wörd/1 2'
     redactor = Redactor({'APP_PASSWORD': value})
-    for text in (value, json.dumps(value, ensure_ascii=False)[1:-1], 'pa%22ss%5Cw%C3%B6rd/1%202', f'x{value}y'):
+    in_url, in_form = 'pa%22ss%5Cw%C3%B6rd/1%202', 'pa%22ss%5Cw%C3%B6rd%2F1+2'
+    for text in (value, json.dumps(value, ensure_ascii=False)[1:-1], in_url, in_form, f'x{value}y'):
         assert '<secret:env APP_PASSWORD>' in redactor.text(text)
     assert redactor.data(dumps({'a': value})) == dumps({'a': '<secret:env APP_PASSWORD>'})
+
+
+@pytest.mark.parametrize('around', ['', 'u:', 'me:', 'you:'])
+@pytest.mark.parametrize('encode', [b64encode, urlsafe_b64encode])
+def test_a_value_of_a_variable_is_found_in_base64_wherever_it_stands(encode: Callable[[bytes], bytes], around: str):
+    value = 'plain??words>>of one kind'
+    text = encode(f'{around}{value}{around}'.encode()).decode()
+    redacted = Redactor({'APP_PASSWORD': value}).text(f'Basic {text}')
+    assert '<secret:env APP_PASSWORD>' in redacted
+    left = redacted.removeprefix('Basic ').replace('<secret:env APP_PASSWORD>', '')
+    assert len(left) <= len(text) - len(value) * 4 // 3 + 2  # what tells less than one character of it
+
+
+def test_a_file_that_holds_the_value_of_a_variable_becomes_one_that_holds_the_stand_in():
+    redactor = Redactor({'APP_PASSWORD': 'plain words'})
+    held = b64encode(b'export APP_PASSWORD="plain words"').decode()
+    file: Json = {'kind': 'binary', 'media_type': 'text/plain', 'data': held}
+    redacted = cast('dict[str, str]', redactor.json(file))
+    assert b64decode(redacted['data']) == b'<secret:env APP_PASSWORD>'
+    assert redactor.json(cast('Json', redacted)) is redacted
+    assert has_stand_in(redacted['data'])
+    assert list(redactor.fields(file, 'content')) == [('content.data', '<secret:env APP_PASSWORD>')]
+    other: Json = {**file, 'data': b64encode(b'nothing in it').decode()}
+    assert cast('list[Json]', redactor.json([other, 'plain words']))[0] is other
 
 
 def test_a_variable_names_its_value_whatever_format_that_has():
