@@ -160,8 +160,12 @@ class RunHandler(Protocol):
         """Where the run's clock readings and ids come from."""
         ...
 
-    def node(self, node: object) -> None:
-        """A node is about to run, as the user left it; last of all the `End` that the run came to."""
+    def node(self, node: object) -> Awaitable[None] | None:
+        """A node is about to run, as the user left it; last of all the `End` that the run came to.
+
+        Returns:
+            What the run waits for before the node runs; None: nothing.
+        """
         ...
 
     async def request(self, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:

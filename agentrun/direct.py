@@ -310,7 +310,9 @@ async def _have_asked(handler: RunHandler, call: ModelCall) -> ModelResponse:
     messages = list(call.messages)
     error: BaseException | None = None
     try:
-        handler.node(ModelRequestNode[None, ModelResponse](_request_of(messages)))
+        held = handler.node(ModelRequestNode[None, ModelResponse](_request_of(messages)))
+        if held is not None:
+            await held
         response = await _effects.request_by(handler, call, lambda: _ask(call))
         messages.append(response)
     except BaseException as raised:
@@ -346,7 +348,7 @@ class _Streaming(AbstractAsyncContextManager[StreamedResponse]):
         with _ambient.use(self._source):
             self._source.request_begun()
             try:
-                self._opening = self._open()
+                self._opening = await self._open()
                 self._response = await self._opening.__aenter__()
             except BaseException as error:
                 self._finish(error)
@@ -366,12 +368,14 @@ class _Streaming(AbstractAsyncContextManager[StreamedResponse]):
             self._finish(None if handled else error)
         return handled
 
-    def _open(self) -> AbstractAsyncContextManager[StreamedResponse]:
+    async def _open(self) -> AbstractAsyncContextManager[StreamedResponse]:
         if self._handler is None:
             return self._ask()
         from agentrun._core._nodes import ModelRequestNode  # with it comes all that agents need
 
-        self._handler.node(ModelRequestNode[None, ModelResponse](_request_of(self._call.messages)))
+        held = self._handler.node(ModelRequestNode[None, ModelResponse](_request_of(self._call.messages)))
+        if held is not None:
+            await held
         return _effects.stream_by(self._handler, self._call, self._ask)
 
     def _ask(self) -> AbstractAsyncContextManager[StreamedResponse]:

@@ -133,11 +133,15 @@ class AgentRun(Generic[AgentDepsT, OutputDataT]):
         before = _ambient.enter(deps.source)  # a block with `use`, around every node, would cost three times as much
         try:
             if deps.handler is not None and deps.begun is not node:
-                deps.handler.node(node)
+                held = deps.handler.node(node)
+                if held is not None:
+                    await held
             deps.begun = None
             following = await node.run(self._ctx)
             if deps.handler is not None and isinstance(following, End):
-                deps.handler.node(following)
+                held = deps.handler.node(following)
+                if held is not None:
+                    await held
         finally:
             _ambient.leave(before)
         self._failed = False

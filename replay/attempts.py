@@ -6,13 +6,15 @@ from typing import Any, cast
 
 from .canon import JsonObject, own
 from .cassette import Attempt, Definition
-from .effects import Answered, Failed
+from .effects import Answered, Cut, Failed
 
 __all__ = ('definition_json', 'definition_of', 'outcome_of', 'parsed')
 
 
-def outcome_of(attempt: Attempt) -> Answered | Failed:
+def outcome_of(attempt: Attempt) -> Answered | Failed | Cut:
     """What came of a request, as it is told to the run again."""
+    if attempt.cut:
+        return Cut(cancelled=True)
     if attempt.raised is not None:
         return Failed(raised=attempt.raised)
     return Answered(message=cast('JsonObject', attempt.response))

@@ -16,6 +16,9 @@ FORMAT = 'agentrun-replay/1'
 NODE_KINDS = ('UserPromptNode', 'ModelRequestNode', 'CallToolsNode', 'SetFinalResult', 'End')
 """Every kind of node."""
 
+CUT = 'cancelled'
+"""What a file and a reader are told of a node that was cut."""
+
 
 def _empty() -> dict[Any, Any]:
     """Make an empty dictionary: to call `dict[str, Json]` instead takes ten times as long, at every node."""
@@ -77,6 +80,8 @@ class Attempt:
     """What it failed with."""
     response: JsonObject | None = None
     """What it answered, whole, if it did not fail."""
+    cut: bool = False
+    """Whether it was cancelled, by the model around it or from outside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +115,9 @@ class Node:
     `/`, as in `parts/0/content/when` (`~0` for `~` and `~1` for `/` inside a key)."""
     raised: Raised | None = None
     """The error that the node ended in."""
+    cut: bool = False
+    """Whether the run was cancelled while it waited for what the node asked for: the model's answer, if that was not
+    streamed, a count of tokens, or tool calls, of which `finished` has those that had ended by then."""
     facts: JsonObject = field(default_factory=_empty)
     """What cannot be derived from messages: `deferred_tool_results` of a `UserPromptNode`, `output` of an `End`, ..."""
     then: tuple[JsonObject, ...] = ()

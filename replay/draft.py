@@ -14,7 +14,7 @@ from .attempts import definition_json, parsed
 from .calls import calls_of, following, places, typed_parts, untold
 from .canon import Json, JsonObject, own
 from .cassette import Attempt, Definition, Node, Raised, Run, ToolResult
-from .effects import Answered, Calls, Counted, Cut, Effect, Failed, Finish, Outcome, Request
+from .effects import Answered, Calls, Counted, Cut, Effect, Ended, Failed, Finish, Outcome, Request
 from .match import match_message, match_messages, merged
 from .streams import TAKES_RESPONSE, Stream
 
@@ -38,6 +38,7 @@ class _Node:
     finished: tuple[int, ...] | None = None
     results: Mapping[int, ToolResult] = field(default_factory=dict[int, ToolResult])
     raised: Raised | None = None
+    cut: bool = False
     then: tuple[JsonObject, ...] = ()
 
 
@@ -72,6 +73,7 @@ class Draft:
     def end(self, outcome: Outcome) -> None:
         """What came of the effect that was begun last."""
         node = self._nodes[-1]
+        node.cut = _is_cut(outcome)
         match outcome:
             case Answered(message=message, stream=stream):
                 node.stream = stream
@@ -148,6 +150,9 @@ class Draft:
         if self._response is not None and before is not None:
             node.attempts.append(Attempt(model=before.inside or '', response=self._response))
             self._response = node.stream = None
+        elif node.cut and before is not None:
+            node.attempts.append(Attempt(model=before.inside or '', cut=True))
+            node.cut = False
         sent = merged([*self._sent, *parsed(effect.sent)] if effect.appended else parsed(effect.sent))
         changed: JsonObject = _edit(self._sent, sent)
         if effect.definition != node.definition:
@@ -200,6 +205,7 @@ class Draft:
             results=untold(response, following(later), node.results, marked=marked),
             types=self._types(index),
             raised=node.raised,
+            cut=node.cut,
             facts=node.facts,
             then=node.then,
         )
@@ -261,6 +267,13 @@ def _edit(expected: Sequence[JsonObject], sent: Sequence[JsonObject]) -> JsonObj
 def _common(one: Sequence[JsonObject], other: Sequence[JsonObject]) -> int:
     pairs = enumerate(zip(one, other, strict=False))
     return next((index for index, (old, new) in pairs if match_message(old, new)), min(len(one), len(other)))
+
+
+def _is_cut(outcome: Outcome) -> bool:
+    """Whether an outcome is that its node was cancelled; a stream tells itself how it ended."""
+    if isinstance(outcome, Ended):
+        return outcome.cut
+    return isinstance(outcome, Cut) and outcome.cancelled and outcome.stream is None
 
 
 def _unless_call_order(indexes: Iterable[int], batch: Iterable[int]) -> tuple[int, ...] | None:

@@ -76,12 +76,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """Outcome of a streamed request that was left before its end."""
+    """Outcome of a request or count that was left before its end."""
 
     cancelled: bool = False
-    """Whether its reader was cancelled while it waited; else it left by itself."""
+    """Whether it was cancelled; else the reader of a stream left it by itself."""
     stream: Stream | None = None
-    """What had passed before."""
+    """What had passed before, if the response had begun to stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +95,9 @@ class Ended:
     results: Mapping[int, ToolResult]
     stopped: bool = False
     """Whether the node ended in an error, as it does where the result of a call is a retry too many."""
+    cut: bool = False
+    """Whether the batch was cancelled. Calls that are neither in `finished` nor in `results` were cancelled with it;
+    those in `results` alone ended all the same, after that."""
 
     @property
     def failed(self) -> bool:
@@ -129,6 +132,11 @@ class Stop:
     """Answer: the run has left its recording, here."""
 
     divergence: Divergence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Answer to a node: the recorded run was cancelled before it came to another one. Wait to be cancelled, too."""
 
 
 Answer: TypeAlias = Replay | Do | Stop

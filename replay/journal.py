@@ -137,7 +137,7 @@ class Strip:
     def note(self, effect: Effect, outcome: Outcome) -> None:
         """Write down what came of the effect that was asked about last, if a recording can go on from it."""
         whole = not isinstance(effect, Calls) or (  # a call with wrong arguments ends without a result
-            isinstance(outcome, Ended) and len(outcome.finished) == len(effect.calls)
+            isinstance(outcome, Ended) and len(outcome.finished) == len(effect.calls) and not outcome.cut
         )
         if whole and not isinstance(outcome, Cut):
             self._journal.note(Entry(run=self._run, at=self._at, asked=asked(effect), outcome=outcome))

@@ -13,7 +13,7 @@ from typing import cast
 from . import logical
 from .calls import calls_of, parts_of
 from .canon import Json, JsonObject, dumps
-from .cassette import Attempt, Cassette, Definition, Node, Run, ToolResult
+from .cassette import CUT, Attempt, Cassette, Definition, Node, Run, ToolResult
 from .codec import CHURN, MESSAGE_CHURN
 from .exchange import Exchange, definition_fields, definition_with, respelt_definition
 from .minted import pieces
@@ -139,7 +139,8 @@ class _Keeper:
         """What a node says, without what may churn."""
         messages = [_steady(message) for message in _messages(node)]
         raised = node.raised and [node.raised.type, node.raised.message]
-        return dumps([node.kind, node.from_history, self._blank(cast('Json', messages)), cast('Json', raised)])
+        said = self._blank(cast('Json', messages))
+        return dumps([node.kind, node.from_history, said, cast('Json', raised), *([CUT] if node.cut else [])])
 
     def _part_signature(self, part: JsonObject) -> bytes:
         return dumps(self._blank({key: one for key, one in part.items() if key not in _OF_ANY_PART}))
@@ -180,7 +181,7 @@ class _Keeper:
             then=self._messages(new.then, () if old is None else old.then),
             attempts=tuple(self._attempt(one, place, old) for place, one in enumerate(new.attempts)),
         )
-        if old is None or old.raised is not None or new.raised is not None:
+        if old is None or old.raised is not None or new.raised is not None or _others_ended(old, new):
             return found
         counted = old.counted if old.counted is not None and new.counted is not None else new.counted
         return replace(found, counted=counted, started=old.started, finished=old.finished)
@@ -269,6 +270,11 @@ class _Keeper:
 
 def _messages(node: Node) -> list[JsonObject]:
     return [*([] if node.message is None else [node.message]), *node.then]
+
+
+def _others_ended(old: Node, new: Node) -> bool:
+    """Whether other calls had ended when a node was cancelled."""
+    return new.cut and sorted(old.finished or ()) != sorted(new.finished or ())
 
 
 def _said(result: ToolResult) -> Json:

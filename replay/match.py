@@ -28,10 +28,11 @@ Cause: TypeAlias = Literal[
     'response',
     'error',
     'order',
+    'cancellation',
 ]
 """What kind of change a divergence stands for. The same cause in many tests is one finding."""
 
-NO_ANSWER: tuple[Cause, ...] = ('order', 'error')
+NO_ANSWER: tuple[Cause, ...] = ('order', 'error', 'cancellation')
 """Causes that no recorded answer can be kept for: the run does something else altogether."""
 
 
@@ -107,6 +108,8 @@ class Divergence:
         """One line that says what changed."""
         if self.cause == 'order':
             return f'order of nodes of {self.agent} changed'
+        if self.cause == 'cancellation':
+            return f'{self.agent} was not cancelled where its recording was'
         return f'{self.cause} of {self.agent} changed'
 
     @property

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from .canon import CanonError, Json, JsonObject, dumps, loads
-from .cassette import Attempt, Definition, Node, Raised, Run, ToolResult
+from .cassette import CUT, Attempt, Definition, Node, Raised, Run, ToolResult
 from .printable import printable, shortened
 
 __all__ = ('Item', 'Outliner', 'compact', 'outline_of', 'raised_line', 'read_args')
@@ -152,7 +152,7 @@ def _node_item(index: int, node: Node, calls: '_Calls') -> Item:
     if 'output' in node.facts:
         words.append(f'output {compact(node.facts["output"])}')
     words.extend(f'{result.kind} of call {number}' for number, result in node.results.items())
-    ending = f' !! {raised_line(node.raised)}' if node.raised else ''
+    ending = f' !! {raised_line(node.raised)}' if node.raised else ' !! cancelled' if node.cut else ''
     return Item(
         kind=node.kind,
         index=index,
@@ -194,12 +194,16 @@ def _node_content(node: Node, parts: Sequence['_Part']) -> JsonObject:
         found['from_history'] = True
     if node.raised:
         found['raised'] = _raised(node.raised)
+    if node.cut:
+        found['cut'] = CUT
     if node.facts:
         found['facts'] = node.facts
     return found
 
 
 def _attempt(attempt: Attempt) -> JsonObject:
+    if attempt.cut:
+        return {'model': attempt.model, 'cut': CUT}
     if attempt.raised:
         return {'model': attempt.model, 'raised': _raised(attempt.raised)}
     response = attempt.response or {}
@@ -208,6 +212,7 @@ def _attempt(attempt: Attempt) -> JsonObject:
 
 def _attempt_words(attempt: Attempt) -> str:
     came = f'!! {raised_line(attempt.raised)}' if attempt.raised else 'answered, passed over'
+    came = '!! cancelled' if attempt.cut else came
     return f'asked {printable(attempt.model)} {came}'
 
 

@@ -9,7 +9,7 @@ from typing import cast
 from .attempts import definition_of, outcome_of, parsed
 from .calls import arrivals, caller, calls_of, following, places, results_of
 from .canon import Json, JsonObject, dumps, own
-from .cassette import Definition, Node, Raised, Run, ToolResult
+from .cassette import CUT, Definition, Node, Raised, Run, ToolResult
 from .effects import Answered, Calls, Count, Counted, Cut, Effect, Ended, Failed, Finish, Outcome, Request
 from .exchange import Exchange, respelt_definition, respelt_messages
 from .match import (
@@ -52,6 +52,18 @@ class Playback:
         self._bytes: dict[int, bytes] = {}  # of recorded messages, by their ids: each is dumped once
         self._same: Request | None = None  # the latest that was found to send what was recorded
         self._matched: tuple[Definition | None, Definition | None] = (None, None)  # that are known to be equal
+        self._cancelled_at = _cancelled_at(recorded)
+
+    @property
+    def _waited(self) -> bool:
+        """Whether the node that runs was to be cancelled in the middle of what it asked for."""
+        node = self.recorded.nodes[self.at] if self.recorded.nodes else None
+        return node is not None and (node.cut or bool(node.stream and ending(node.stream) == 'cut'))
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the recorded run was cancelled after the node that runs, and came to no other one."""
+        return self.at == self._cancelled_at
 
     @property
     def unplayed(self) -> tuple[Node, ...]:
@@ -104,6 +116,8 @@ class Playback:
         if not isinstance(effect, Request):
             return None
         node = self.recorded.nodes[self.at]
+        if self.cancelled and node.definition is None:  # before anything was asked, perhaps in a history processor
+            return None
         return self._compared_again(effect, node) if self._asked else self._compared(effect, node)
 
     def answer(self, effect: Effect) -> Outcome | Difference:
@@ -113,6 +127,8 @@ class Playback:
             case Calls():
                 ended = self._played(effect, node)
                 return _lacking(effect, ended) or ended
+            case Count() if node.counted is None and node.definition is None and (node.cut or self.cancelled):
+                return Cut(cancelled=True)
             case Count():
                 outcome = None if node.counted is None else Counted(usage=node.counted)
             case _:
@@ -128,6 +144,8 @@ class Playback:
         Returns:
             Index of the node at which they differ first, and what differs; None if they are equal.
         """
+        if self.cancelled and finish.raised is None and 'interrupted' not in finish.facts and not self._waited:
+            return self.at, Difference(cause='cancellation', field='interrupted', recorded=CUT, live=ABSENT)
         return _difference_at_end(self.recorded, finish, self._dumped, self._matched_in_whole, self._counted)
 
     def respelt_end(self, finish: Finish) -> Finish:
@@ -158,6 +176,8 @@ class Playback:
             outcome = _outcome(node, response, streamed=effect.streamed)
             if outcome is not None:
                 return outcome
+            if self.cancelled:
+                return Cut(cancelled=True)
         return _never(effect)
 
     def _compared_again(self, effect: Request, node: Node) -> Difference | None:
@@ -193,11 +213,13 @@ class Playback:
             order = sorted(index_of) if recorded is None else recorded
             return [index_of[place] for place in order if place in index_of]
 
+        ended = live(finished)
         return Ended(
             started=live(node.started),
-            finished=live(finished),
+            finished=ended,
             results={index_of[place]: result for place, result in results.items() if place in index_of},
             stopped=node.raised is not None,
+            cut=node.cut or (self.cancelled and len(ended) < len(index_of)),
         )
 
     def _compared(self, effect: Request, node: Node) -> Difference | None:
@@ -300,13 +322,19 @@ def counted_runs(runs: Sequence[Run], parent: str, call: int | None = None) -> I
             yield from counted_runs(runs, run.name)
 
 
+def _cancelled_at(run: Run) -> int | None:
+    """Index of the last node of a run that was cancelled and did not come to its end; None if it was not."""
+    left = run.facts.get('interrupted') == CUT and not (run.nodes and run.nodes[-1].kind == 'End')
+    return len(run.nodes) - 1 if left else None
+
+
 def _uninstructed(messages: Sequence[JsonObject]) -> list[JsonObject]:
     return [{key: value for key, value in message.items() if key != 'instructions'} for message in messages]
 
 
 def _lacking(effect: Calls, ended: Ended) -> Difference | None:
     """The first call of a batch that the recording has nothing for; one that an error forestalled is no such call."""
-    due = ended.finished if ended.failed else range(len(effect.calls))
+    due = ended.finished if ended.cut or ended.failed else range(len(effect.calls))
     lacking = next((index for index in due if index not in ended.results or index not in ended.finished), None)
     if lacking is None:
         return None
@@ -320,6 +348,8 @@ def _never(effect: Effect) -> Difference:
 
 def _outcome(node: Node, response: JsonObject | None, *, streamed: bool) -> Outcome | None:
     """What came of a request: with what passed, if it is to be had as it comes and was."""
+    if node.stream is None and node.cut:
+        return Cut(cancelled=True)
     stream = node.stream if streamed else None
     # 2.x keeps what had come of a response before its stream broke: nothing, if it broke while it was opened.
     cut_off = response is not None and response.get('state') == 'interrupted'
@@ -327,7 +357,9 @@ def _outcome(node: Node, response: JsonObject | None, *, streamed: bool) -> Outc
     if response is not None and not broken:
         return Answered(message=response, stream=stream)
     if stream is not None and ending(stream) == 'cut':
-        return Cut(cancelled=stream[-1].get('cut') == 'cancelled', stream=stream)
+        return Cut(cancelled=stream[-1].get('cut') == CUT, stream=stream)
+    if node.stream and node.stream[-1].get('cut') == CUT:
+        return Cut(cancelled=True)
     if node.raised is None or (node.attempts and stream is None):
         return None
     return Failed(raised=node.raised, stream=stream)

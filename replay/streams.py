@@ -3,7 +3,7 @@
 A stream is kept beside the request that asked for it as what passed, in order: first the state of the response when it
 opened, then events as wire JSON, each followed by what changed in that state with it (`usage` and the other `STATE`
 fields), last how the stream ended: `{"over": true}`, `{"cut": true}` if its reader left it, `{"cut": "cancelled"}` if
-the reader was cancelled while it waited, `{"raised": true}` if it failed, by the error of its node.
+the reader was cancelled, `{"raised": true}` if it failed, by the error of its node.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -37,6 +37,7 @@ from .effects import (
     Replay,
     Request,
     Stop,
+    Wait,
 )
 from .errors import ReplayError
 from .exchange import Exchange
@@ -88,7 +89,7 @@ _NODES_OF: Mapping[type[Effect], tuple[str, ...]] = {
 }
 _OUTCOMES_OF: Mapping[type[Effect], tuple[type[Outcome], ...]] = {
     Request: (Answered, Failed, Cut),
-    Count: (Counted, Failed),
+    Count: (Counted, Failed, Cut),
     Calls: (Ended,),
 }
 
@@ -158,6 +159,7 @@ class Tape:
         self._kind = ''
         self._token = 0
         self._effect: Effect | None = None
+        self._played: Effect | None = None  # the latest that the recording answered
         self._chunks: list[JsonObject] = []  # passed of the response that is streamed
 
     # -- query
@@ -179,7 +181,7 @@ class Tape:
 
     # -- feed
 
-    def node(self, kind: str, **facts: Json) -> Stop | None:
+    def node(self, kind: str, **facts: Json) -> Wait | Stop | None:
         """Tell that a node is about to run, or that the run came to its `End`.
 
         Args:
@@ -187,12 +189,16 @@ class Tape:
             facts: What no message of the node tells.
 
         Returns:
-            None, or where the run left its recording.
+            None, or where the run left its recording; `Wait` where the recording was cancelled before it came to a
+            node: then this is none of the run, unless `uncancelled` is told and then the node again.
 
         Raises:
             TapeError: If an effect is being done, or the run is over.
         """
         self._advance('node')
+        if self._playback is not None and self._playback.cancelled and self.divergence is None:
+            self._kind, self._played = kind, None
+            return Wait()
         self.at += 1
         self._kind = kind
         self.kinds.append(kind)
@@ -231,11 +237,21 @@ class Tape:
         played = self._resumed(effect) if self._playback is None else self._play(self._playback, effect)
         if played is not None:
             return replace(played, respelt=respelt) if isinstance(played, Replay) and respelt else played
-        self._advance('begin')
-        self._effect = effect
-        self._chunks = []
-        self._token += 1
-        return Do(token=self._token, respelt=respelt)
+        return self._to_do(effect, respelt)
+
+    def uncancelled(self, *, seconds: float, again: bool = False) -> Do | Stop | None:
+        """Tell that a run goes on where it was cancelled when it was recorded, because nobody has cancelled it.
+
+        Args:
+            seconds: How long it has waited for that.
+            again: Whether the effect that was cut, or the node, can still be done as a whole.
+
+        Returns:
+            `Stop`; where a run may go on from its recording, `Do` for the effect, or None for the node.
+        """
+        found = _uncancelled(self.kinds, seconds, self._played)
+        stop = self._compare(found, at=max(self.at, 0), lacking=not again)
+        return stop if stop is not None or self._played is None else self._to_do(self._played)
 
     def chunk(self, token: int, chunk: JsonObject) -> None:
         """Tell what passed of a response that is streamed: its state when it opens, then each event, then changes.
@@ -336,6 +352,13 @@ class Tape:
         if self._minting is not None:
             self._minting.answered(outcome)
 
+    def _to_do(self, effect: Effect, respelt: Request | None = None) -> Do:
+        self._advance('begin')
+        self._effect = effect
+        self._chunks = []
+        self._token += 1
+        return Do(token=self._token, respelt=respelt)
+
     def _advance(self, event: str) -> None:
         if event not in _NEXT[self.state]:
             raise TapeError(self.state, event, node=self._kind)
@@ -359,6 +382,7 @@ class Tape:
         if isinstance(outcome, Difference):
             return self._compare(outcome, lacking=True)
         self._answered |= isinstance(outcome, Answered)
+        self._played = effect
         self._keep(outcome)
         return Replay(outcome=outcome)
 
@@ -373,9 +397,11 @@ class Tape:
 
     def _goes_on(self, difference: Difference, *, lacking: bool) -> bool:
         """Whether the run goes on all the same; what it does is written down then."""
+        if self._apart == 'stop' or (lacking and difference.cause == 'cancellation'):
+            return False
         if self._apart == 'record':
             self._playback = None
-        if self._apart == 'stop' or (self._apart == 'rebind' and (lacking or difference.cause in NO_ANSWER)):
+        elif lacking or difference.cause in NO_ANSWER:
             return False
         self.fresh = True
         return True
@@ -406,3 +432,21 @@ def _with_ending(chunks: list[JsonObject], outcome: Answered | Failed | Cut) -> 
             return (*chunks, {'raised': True})
         case Cut(cancelled=cancelled):
             return (*chunks, {'cut': 'cancelled' if cancelled else True})
+
+
+_CUT_SHORT: Mapping[type[Effect], str] = {
+    Request: 'while the model was asked',
+    Count: 'while tokens were counted',
+    Calls: 'while tools ran',
+}
+
+
+def _uncancelled(kinds: Sequence[str], seconds: float, asked: Effect | None) -> Difference:
+    after = f'after node {len(kinds) - 1} {kinds[-1]}' if kinds else 'before the first node'
+    where = after if asked is None else _CUT_SHORT[type(asked)]
+    return Difference(
+        cause='cancellation',
+        field='interrupted' if asked is None else 'cut',
+        recorded=f'cancelled {where}',
+        live=f'not cancelled within {seconds:g} s',
+    )

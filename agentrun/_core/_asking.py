@@ -62,7 +62,7 @@ class RequestStreaming(AbstractAsyncContextManager[AgentStream[DepsT, Any]], Gen
     async def __aenter__(self) -> AgentStream[DepsT, Any]:
         ctx, deps = self._ctx, self._ctx.deps
         with _ambient.use(deps.source):
-            begin_node(deps, self._node)
+            await begin_node(deps, self._node)
             self._run_context = await begin_step(ctx, self._request)
             messages = deps.sent.of(ctx.state.message_history)
             parameters = await parameters_of(deps, self._run_context)

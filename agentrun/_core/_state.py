@@ -154,12 +154,13 @@ RunCtx: TypeAlias = GraphRunContext[GraphAgentState, GraphAgentDeps[DepsT, Any]]
 """What a node of an agent's run is given to run with."""
 
 
-def begin_node(deps: GraphAgentDeps[Any, Any], node: object) -> None:
+async def begin_node(deps: GraphAgentDeps[Any, Any], node: object) -> None:
     """Take note that a node is streamed, and tell the handler, which is told once of each."""
     if deps.begun is not node:
         deps.begun = node
-        if deps.handler is not None:
-            deps.handler.node(node)
+        held = None if deps.handler is None else deps.handler.node(node)
+        if held is not None:
+            await held
 
 
 def run_context_of(state: GraphAgentState, deps: GraphAgentDeps[DepsT, Any]) -> RunContext[DepsT]:

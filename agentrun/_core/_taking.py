@@ -179,7 +179,7 @@ class TurnStreaming(AbstractAsyncContextManager[AsyncIterator[HandleResponseEven
 
     async def __aenter__(self) -> AsyncIterator[HandleResponseEvent]:
         with _ambient.use(self._ctx.deps.source):
-            begin_node(self._ctx.deps, self._node)
+            await begin_node(self._ctx.deps, self._node)
         return self._events
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:

@@ -2,7 +2,7 @@
 
 from replay import logical
 from replay.canon import Json, JsonObject
-from replay.cassette import NODE_KINDS, Attempt, Cassette, Definition, Node, Raised, Run, ToolResult
+from replay.cassette import CUT, NODE_KINDS, Attempt, Cassette, Definition, Node, Raised, Run, ToolResult
 from replay.errors import CassetteTooNew
 from replay.shapes import FULL, TABLES
 
@@ -26,9 +26,12 @@ NODE_KEYS = frozenset({'node', 'facts', 'types', 'raised', 'then'})
 REQUEST_FIELDS = frozenset({'parts', 'timestamp', 'run_id', 'metadata', 'instructions', 'instructions|', *SELDOM})
 RESPONSE_FIELDS = frozenset({'parts', *MODEL_KEYS, 'finish_reason', 'run_id', 'metadata', *SELDOM})
 REQUEST_NODE = frozenset(
-    {'message', 'from_history', 'definition', *FIELDS, 'sent_instructions', 'sent_instructions|', 'counted', 'attempts'}
-)
-RESPONSE_NODE = frozenset({'message', 'from_history', 'started', 'finished', 'results'})
+    {
+        'message', 'from_history', 'definition', *FIELDS, 'sent_instructions', 'sent_instructions|', 'counted',
+        'attempts', 'cut',
+    }
+)  # fmt: skip
+RESPONSE_NODE = frozenset({'message', 'from_history', 'started', 'finished', 'results', 'cut'})
 KEYS_BY_KIND = {
     'UserPromptNode': NODE_KEYS,
     'ModelRequestNode': NODE_KEYS | REQUEST_NODE | REQUEST_FIELDS,
@@ -50,7 +53,7 @@ RESULT_KEYS = frozenset(
         'usage',
     }
 )
-ATTEMPT_KEYS = frozenset({'model', 'raised', 'response'})
+ATTEMPT_KEYS = frozenset({'model', 'raised', 'response', 'cut'})
 RAISED_KEYS = frozenset({'type', 'bases', 'message', 'message|', 'args'})
 THEN_KEYS = {'request': REQUEST_FIELDS | {'kind'}, 'response': RESPONSE_FIELDS | {'kind'}}
 
@@ -209,6 +212,7 @@ class _RunReader:
             results=self._results(packed['results']) if 'results' in packed else {},
             types=types,
             raised=self._raised(packed['raised'], 'raised') if 'raised' in packed else None,
+            cut='cut' in packed and self._cut(packed['cut'], 'cut'),
             facts=place.object(packed['facts'], 'facts') if 'facts' in packed else {},
             then=self._then(packed['then']) if 'then' in packed else (),
         )
@@ -305,10 +309,13 @@ class _RunReader:
             field = f'attempts.{index}'
             fields = self.place.object(item, field, ATTEMPT_KEYS)
             model = self.place.text(fields.get('model'), f'{field}.model')
-            if ('raised' in fields) is ('response' in fields):
+            if len(fields.keys() - {'model'}) != 1:
                 self.place.damaged(
-                    'an attempt either failed or was answered', field=field, expected='`raised` or `response`'
+                    'an attempt failed, or was answered or cut', field=field, expected='`raised`, `response` or `cut`'
                 )
+            if 'cut' in fields:
+                found.append(Attempt(model=model, cut=self._cut(fields['cut'], f'{field}.cut')))
+                continue
             if 'raised' in fields:
                 found.append(Attempt(model=model, raised=self._raised(fields['raised'], f'{field}.raised')))
                 continue
@@ -317,6 +324,11 @@ class _RunReader:
                 self.place.damaged('an attempt was answered by no response', field=field, expected='a response')
             found.append(Attempt(model=model, response=response))
         return tuple(found)
+
+    def _cut(self, value: Json, field: str) -> bool:
+        if value != CUT:
+            self.place.damaged('unknown way to be cut', field=field, expected=repr(CUT), got=repr(value))
+        return True
 
     def _results(self, value: Json) -> dict[int, ToolResult]:
         found: dict[int, ToolResult] = {}

@@ -5,7 +5,7 @@ from typing import cast
 
 from replay import logical
 from replay.canon import Json, JsonObject, dumps
-from replay.cassette import FORMAT, Attempt, Cassette, Definition, Node, Raised, Run, ToolResult
+from replay.cassette import CUT, FORMAT, Attempt, Cassette, Definition, Node, Raised, Run, ToolResult
 from replay.errors import NotRestorable, Where
 from replay.shapes import FULL, Shape, Table
 
@@ -194,6 +194,8 @@ class _RunWriter:
     def _attempt(self, attempt: Attempt) -> JsonObject:
         if attempt.raised is not None:
             return {'model': attempt.model, 'raised': _pack_raised(attempt.raised)}
+        if attempt.cut:
+            return {'model': attempt.model, 'cut': CUT}
         return {'model': attempt.model, 'response': self._then(cast('JsonObject', attempt.response))}
 
     def _request(self, message: JsonObject, before: str, instructions: str | None) -> JsonObject:
@@ -428,6 +430,8 @@ def _outcomes(node: Node) -> JsonObject:
         packed['counted'] = node.counted
     if node.raised is not None:
         packed['raised'] = _pack_raised(node.raised)
+    if node.cut:
+        packed['cut'] = CUT
     return packed
 
 

@@ -13,14 +13,12 @@ from agentrun.exceptions import ApprovalRequired, CallDeferred
 from agentrun.messages import (
     ModelMessage,
     ModelRequest,
-    ModelResponse,
     SystemPromptPart,
     TextPart,
     ToolReturnPart,
     UserPromptPart,
 )
 from agentrun.models import ModelRequestParameters
-from agentrun.models.function import AgentInfo, FunctionModel
 from agentrun.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDefinition, ToolDenied
 from agentrun.usage import UsageLimits
 
@@ -295,34 +293,6 @@ async def left_and_resumed(world: World) -> None:
     await world.attempt(looking(world, [TextPart('Done')]).run(message_history=run.all_messages()))
 
 
-# -- runs that are stopped
-
-
-async def cancelled_in_a_tool(world: World) -> None:
-    agent = looking(world, [call('look', place='a'), call('wait', 'c2')], [TextPart('Done')])
-
-    @agent.tool_plain
-    async def wait() -> str:
-        world.ran.append('wait')
-        await anyio.sleep_forever()
-        return 'never'
-
-    with anyio.move_on_after(0.02) as scope:
-        await agent.run('Go')
-    world.seen.append(scope.cancelled_caught)
-
-
-async def cancelled_in_a_request(world: World) -> None:
-    async def never(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        world.asked.append('never')
-        await anyio.sleep_forever()
-        raise AssertionError
-
-    with anyio.move_on_after(0.02) as scope:
-        await Agent(FunctionModel(never), name='agent').run('Go')
-    world.seen.append(scope.cancelled_caught)
-
-
 # -- requests without an agent
 
 
@@ -365,5 +335,3 @@ FLOWS: Sequence[Scenario] = (
     left_and_resumed,
     direct,
 )
-
-STOPPED: Sequence[Scenario] = (cancelled_in_a_tool, cancelled_in_a_request)

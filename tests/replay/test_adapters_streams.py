@@ -215,7 +215,7 @@ async def test_a_reader_that_was_cancelled_waits_to_be_cancelled_again(tmp_path:
 
 
 async def test_a_reader_that_is_not_cancelled_again_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr('replay.adapters.agentrun._streaming.PATIENCE', 0.01)
+    monkeypatch.setattr('replay.adapters._cancelled.PATIENCE', 0.01)
     model = FunctionModel(stream_function=hanging)
     with use_cassette('run', dir=tmp_path, record='once'), anyio.move_on_after(0.1):
         async with model_request_stream(model, question()) as stream:
@@ -223,7 +223,7 @@ async def test_a_reader_that_is_not_cancelled_again_is_told_so(tmp_path: Path, m
     with pytest.raises(Diverged) as caught, use_cassette('run', dir=tmp_path):
         async with model_request_stream(model, question()) as stream:
             [event async for event in stream]
-    assert (caught.value.divergence.field, caught.value.divergence.live) == ('stream', 'read on')
+    assert (caught.value.divergence.field, caught.value.divergence.live) == ('cut', 'not cancelled within 0.01 s')
 
 
 # -- without an agent

@@ -13,9 +13,10 @@ from tests.replay import messages as m
 
 BUSY = Attempt(model='first', raised=Raised(type='agentrun.exceptions.ModelHTTPError', message='later'))
 PASSED = Attempt(model='second', response=m.response(m.text('Hm')))
+GIVEN_UP = Attempt(model='third', cut=True)
 ASKED = m.cassette(
     m.PROMPT,
-    m.asked(m.request(m.user('Go')), attempts=(BUSY, PASSED)),
+    m.asked(m.request(m.user('Go')), attempts=(BUSY, PASSED, GIVEN_UP)),
     m.answered(m.response(m.called('look', {}, 'c1')), results={
         0: ToolResult(
             kind='raised',
@@ -42,6 +43,32 @@ def test_attempts_and_what_tools_counted_come_back():
     assert loads(dumps(ASKED)) == ASKED
 
 
+CUT = m.cassette(
+    m.PROMPT,
+    m.asked(m.request(m.user('Go'))),
+    m.answered(m.response(m.called('look', {}, 'c1')), finished=(), cut=True),
+    m.asked(m.request(m.returned('look', 1, 'c1'), at=2), cut=True),
+)
+
+
+def test_nodes_that_were_cancelled_say_so_in_a_word():
+    assert dumps(CUT).count('"cut": "cancelled"') == 2
+    assert loads(dumps(CUT)) == CUT
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'headline'),
+    [
+        ('"cut": "cancelled"', '"cut": "timeout"', 'unknown way to be cut'),
+        ('"cut": "cancelled"', '"cut": true', 'unknown way to be cut'),
+        ('{"node": "UserPromptNode"}', '{"node": "UserPromptNode", "cut": "cancelled"}', "unknown key 'cut'"),
+    ],
+)
+def test_nodes_cannot_be_cut_in_another_way(old: str, new: str, headline: str):
+    with pytest.raises(CassetteDamaged, match=headline):
+        loads(edited(dumps(CUT), old, new))
+
+
 def test_attempts_of_another_shape_stand_in_the_file_whole():
     odd = replace(PASSED, response={**(PASSED.response or {}), 'more': 1})
     cassette = replace(m.cassette(m.PROMPT, m.asked(m.request(m.user('Go')), attempts=(odd,))), wire=FULL)
@@ -52,8 +79,11 @@ def test_attempts_of_another_shape_stand_in_the_file_whole():
     ('old', 'new', 'headline'),
     [
         ('"model": "first",', '"model": "first", "other": 1,', 'other'),
-        ('"model": "first",', '"model": "first", "response": {},', 'an attempt either failed or was answered'),
+        ('"model": "first",', '"model": "first", "response": {},', 'an attempt failed, or was answered or cut'),
         ('"kind": "response"', '"kind": "request"', 'unknown kind of part'),
+        ('"cut": "cancelled"', '"cut": "paused"', "'paused'"),
+        ('"cut": "cancelled"', '"cut": true', 'unknown way to be cut'),
+        ('"model": "third", "cut": "cancelled"', '"model": "third"', 'an attempt failed, or was answered or cut'),
         (ANSWER, ANSWER.replace('response', 'request').replace('"text"', '"user-prompt"'), 'answered by no response'),
         ('"requests": 1', '"requests": 1.5', 'a count is no number'),
     ],

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from replay import Diverged, Session
+from replay import Session
 from replay.check import check_cassette
 from replay.store import Store
 
 from .outcome_errors import RAISING
-from .outcome_flows import FLOWS, STOPPED
+from .outcome_flows import FLOWS
 from .outcome_runs import FALLBACKS, Scenario, World
 
 pytestmark = pytest.mark.anyio
@@ -55,17 +55,3 @@ async def test_a_recording_replays_without_asking_anybody(scenario: Scenario, tm
         assert checked == []
     else:
         assert {one.reason for one in checked} == {refused}
-
-
-@pytest.mark.parametrize('scenario', STOPPED, ids=lambda scenario: scenario.__name__)
-async def test_the_recording_of_a_cancelled_run_is_not_taken_for_complete(scenario: Scenario, tmp_path: Path):
-    live, _ = await played(tmp_path, scenario, record='rewrite')
-    assert live.seen == [True]
-    cassette = Store(tmp_path).read('run')
-    assert cassette.runs[0].facts == {'interrupted': 'cancelled'}
-    reason = 'a run that was stopped from outside cannot be played without that code'
-    assert [one.reason for one in check_cassette(cassette)] == [reason]
-    world = World()
-    with pytest.raises(Diverged), Session('run', dir=tmp_path):
-        await scenario(world)
-    assert (world.asked, world.ran) == ([], [])

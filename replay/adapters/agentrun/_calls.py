@@ -1,11 +1,11 @@
 """Batches of tool calls: recorded as they run, or fed from the recording in its order."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from pydantic_core import PydanticSerializationError
 
@@ -13,6 +13,7 @@ from agentrun._effects import ToolBatch, ToolWork, stops_run
 from agentrun._outcomes import ToolOutcome, ToolRetried
 from agentrun.messages import ModelResponse, ToolCallPart
 from agentrun.usage import RunUsage
+from replay.adapters._cancelled import being_cancelled, is_cancellation, to_be_cancelled
 from replay.adapters._protocol import RunConductor
 from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.adapters.agentrun._executed import executed
@@ -27,6 +28,9 @@ from replay.errors import ReplayError
 from replay.match import ABSENT, Difference
 from replay.options import Tools
 from replay.redact import has_stand_in
+
+if TYPE_CHECKING:
+    from replay.adapters.agentrun._turns import Turns
 
 __all__ = ('TapedCalls', 'Within', 'calls_of_response', 'running', 'running_tool', 'within')
 
@@ -97,7 +101,10 @@ class TapedCalls:
         if isinstance(answer, Do):
             await self._run_tools(answer.token, batch, work)
         elif not self._conductor.options.runs_tools or all(self._how(call) == 'replay' for call in batch.calls):
-            self._feed(cast('Ended', answer.outcome), batch, work)
+            ended = cast('Ended', answer.outcome)
+            self._feed(ended, batch, work)
+            if ended.cut:
+                await self._stay_cut(lambda: self._feed_late(ended, batch, work))
         else:
             await self._run_again(cast('Ended', answer.outcome), batch, work)
         self._called += len(calls)
@@ -124,12 +131,15 @@ class TapedCalls:
             self.returned += result.kind == 'return'
             return _as_in_a_replay(outcome, result, annotation)
 
+        cut = False
         try:
             await work.perform(execute)
+        except BaseException as error:
+            cut = is_cancellation(error)
+            raise
         finally:
             kept.close()
-            ended = Ended(started=kept.started, finished=kept.finished, results=kept.results)
-            self._tape.end(token, ended)
+            self._tape.end(token, kept.ended(cut=cut))
 
     def _how(self, call: ToolCallPart) -> Tools:
         return self._conductor.options.tool(call.tool_name)
@@ -140,8 +150,9 @@ class TapedCalls:
     async def _run_again(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
         """Execute what is to be executed, and let all calls arrive in the recorded order."""
         spent, returned = Spent(self._account, self._depth), self.returned
+        run = self._run_cut if ended.cut else self._run_ended if ended.failed else self._run_whole
         try:
-            await (self._run_ended if ended.failed else self._run_whole)(ended, batch, work)
+            await run(ended, batch, work)
         finally:
             due = [one.usage for one in ended.results.values()]
             if any(self._how(call) == 'replay' for call in batch.calls):  # which call counted what is not always known
@@ -152,18 +163,66 @@ class TapedCalls:
         from replay.adapters.agentrun._turns import Turns  # anyio is not needed by runs that execute nothing
 
         turns = None if batch.sequential else Turns(ended.finished)
+        await work.perform(partial(self._run_one, ended, batch, work, turns))
+
+    async def _run_one(
+        self, ended: Ended, batch: ToolBatch, work: ToolWork, turns: 'Turns | None', index: int
+    ) -> ToolOutcome:
+        result, call = ended.results.get(index), batch.calls[index]
+        executes = self._how(call) != 'replay' and result is not None
+        found = await self._executed(index, ended, call, work) if executes else None
+        if turns is not None:
+            await turns.take(index)
+        if isinstance(found, Exception):
+            raise found
+        return found or self._fed(index, result, call, work)
+
+    async def _run_cut(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
+        """Execute calls of a batch that was cancelled: those that had ended by then end, the others wait for that."""
+        from replay.adapters.agentrun._turns import Turns
+
+        turns = Turns(ended.finished) if ended.finished and not batch.sequential else None
 
         async def execute(index: int) -> ToolOutcome:
-            result, call = ended.results.get(index), batch.calls[index]
-            executes = self._how(call) != 'replay' and result is not None
-            found = await self._executed(index, ended, call, work) if executes else None
-            if turns is not None:
-                await turns.take(index)
-            if isinstance(found, Exception):
-                raise found
-            return found or self._fed(index, result, call, work)
+            if index in ended.finished:
+                return await self._run_one(ended, batch, work, turns, index)
+            return await self._run_into_cut(ended, batch, work, index)
 
         await work.perform(execute)
+        await self._stay_cut()
+
+    async def _run_into_cut(self, ended: Ended, batch: ToolBatch, work: ToolWork, index: int) -> ToolOutcome:
+        """Execute a call that had not ended, and wait to be cancelled; perhaps it ends all the same then."""
+        result, call = ended.results.get(index), batch.calls[index]
+        if self._how(call) == 'replay' or index not in ended.started:
+            await self._stay_cut(lambda: None if result is None else self._feed_late(ended, batch, work, index))
+        with running(self._within(call, index)):
+            live = await executed(self._conductor, call, work, index)
+        if not being_cancelled():
+            await self._stay_cut()
+        if isinstance(live.came, Exception):
+            raise live.came
+        return live.came if result is None else self._fed(index, result, call, work)
+
+    async def _stay_cut(self, end: Callable[[], None] = lambda: None) -> NoReturn:
+        """Wait to be cancelled as the recorded batch was, and stop a run that nobody cancels.
+
+        Args:
+            end: Called when it is cancelled.
+        """
+        try:
+            seconds = await to_be_cancelled()
+        except BaseException:
+            end()
+            raise
+        raise self._conductor.diverged(cast('Stop', self._tape.uncancelled(seconds=seconds)).divergence)
+
+    def _feed_late(self, ended: Ended, batch: ToolBatch, work: ToolWork, *some: int) -> None:
+        """Let calls arrive that ended when they had been cancelled. What is wrong with them, nobody sees any more."""
+        for index in some or sorted(ended.results.keys() - set(ended.finished)):
+            spend(self._account.usage, ended.results[index].usage)
+            with suppress(Exception):
+                work.arrived(index, self._fed(index, ended.results[index], batch.calls[index], work))
 
     async def _run_ended(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
         """Execute calls of a batch that an error ended, but those that it cut short; then let what was recorded arrive.
@@ -237,7 +296,7 @@ class TapedCalls:
         if failures:
             raise failures[0]
         never = [call for index, call in enumerate(batch.calls) if index not in ended.finished]
-        if never:
+        if never and not ended.cut:
             raise self._lacks(never[0])
 
     def _restored(self, index: int, result: ToolResult, call: ToolCallPart, work: ToolWork) -> ToolOutcome:
@@ -265,6 +324,8 @@ class _Kept:
     """What came of the calls of a batch so far."""
 
     spent: Spent
+    late: set[int] = field(default_factory=set[int])
+    """Calls that ended after they had been cancelled."""
     started: list[int] = field(default_factory=list[int])
     finished: list[int] = field(default_factory=list[int])
     results: dict[int, ToolResult] = field(default_factory=dict[int, ToolResult])
@@ -275,6 +336,16 @@ class _Kept:
         self.returned += result.kind == 'return'
         self.finished.append(index)
         self.results[index] = replace(result, usage=spent) if spent else result
+        if being_cancelled():
+            self.late.add(index)
+
+    def ended(self, *, cut: bool) -> Ended:
+        """What came of the batch. An error beside a cancellation is one that nobody sees."""
+        if not cut:
+            return Ended(started=self.started, finished=self.finished, results=self.results)
+        results = {index: result for index, result in self.results.items() if result.raised is None}
+        finished = [index for index in self.finished if index in results and index not in self.late]
+        return Ended(started=self.started, finished=finished, results=results, cut=True)
 
     def close(self) -> None:
         """Note what is left when all calls have ended, at the one that ended last."""

@@ -41,7 +41,7 @@ from replay.adapters.agentrun._wire import (
 from replay.calls import arrivals, caller, calls_of, following, places, results_of
 from replay.canon import JsonObject
 from replay.cassette import Node, Raised, Run, ToolResult
-from replay.effects import Answered
+from replay.effects import Answered, Cut
 from replay.script import (
     Limits,
     Script,
@@ -212,7 +212,7 @@ class _Player:
     def stream(self, call: ModelCall, do: object) -> AbstractAsyncContextManager[StreamedResponse]:  # noqa: ARG002
         self._response = self._answer()
         answered = Answered(message=message_json(self._response), stream=self._node.stream)
-        return ReplayedStreaming(answered, call.parameters, _read_on)
+        return ReplayedStreaming(answered, call.parameters, _left)
 
     async def count_tokens(self, call: ModelCall, do: Callable[[], Awaitable[RequestUsage]]) -> RequestUsage:  # noqa: ARG002
         if self._node.counted is not None:
@@ -272,7 +272,7 @@ class _Player:
         return RequestUsage(**cast('dict[str, Any]', {kinds[0]: limits.counted - used}))
 
 
-def _read_on() -> NoReturn:
+async def _left(_cut: Cut) -> NoReturn:
     raise _OutOfScript('the rest of a stream')
 
 

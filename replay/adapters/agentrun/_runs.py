@@ -14,6 +14,7 @@ from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch
 from agentrun.messages import ModelMessage, ModelRequest, ModelResponse
 from agentrun.models._base import StreamedResponse
 from agentrun.usage import RequestUsage
+from replay.adapters._cancelled import is_cancellation, to_be_cancelled
 from replay.adapters._protocol import Conductor, RunConductor, Started
 from replay.adapters._spelling import put_back, put_back_all
 from replay.adapters.agentrun._calls import TapedCalls, Within, within
@@ -34,7 +35,8 @@ from replay.adapters.agentrun._wire import (
     restored_messages,
 )
 from replay.canon import JsonObject
-from replay.effects import Answered, Count, Counted, Cut, Do, Failed, Finish, Replay, Request, Stop
+from replay.cassette import CUT
+from replay.effects import Answered, Count, Counted, Cut, Do, Failed, Finish, Outcome, Replay, Request, Stop, Wait
 from replay.errors import ReplayError
 from replay.match import Difference
 
@@ -89,8 +91,12 @@ class TapedRun:
         self._calls = TapedCalls(conductor, self._account, 1 if around is None else around.depth + 1)
         self._counted_in = None if around is None else around.call
 
-    def node(self, node: object) -> None:
-        """Tell the tape of a node; the run stops where it leaves its recording."""
+    def node(self, node: object) -> Awaitable[None] | None:
+        """Tell the tape of a node; the run stops where it leaves its recording.
+
+        Returns:
+            What waits to be cancelled, where the recorded run was before it came to a node; else None.
+        """
         self._conductor.check_open()
         kind = type(node).__name__
         facts: JsonObject = {}
@@ -103,27 +109,29 @@ class TapedRun:
                 self._response = response
             case _:
                 pass
-        self._go_on(self._tape.node(kind, **facts))
+        answer = self._tape.node(kind, **facts)
+        return self._cancelled_before(kind, facts) if isinstance(answer, Wait) else self._go_on(answer)
 
     async def request(self, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
         """Answer a request from the recording, or ask the model and keep its answer as it came."""
         self._conductor.check_open()
         answer = self._asked(call)
-        if isinstance(answer, Do):
-            self._conductor.went_live()
-            try:
-                response = await do()
-                written = message_json(response)
-            except PydanticSerializationError as error:
-                raise self._unwritable('a response of the model', error) from None
-            except Exception as error:
-                self._tape.end(answer.token, Failed(raised=raised(error)))
-                raise
-            self._tape.end(answer.token, Answered(message=written))
-            return as_in_a_replay(response, written)
-        if isinstance(answer.outcome, Failed):
-            raise rebuilt(answer.outcome.raised)
-        return self._responses.restored(cast('Answered', answer.outcome).message)
+        if isinstance(answer, Replay):
+            outcome = answer.outcome
+            if isinstance(outcome, Answered):
+                return self._responses.restored(outcome.message)
+            answer = await self._ended_otherwise(outcome)
+        self._conductor.went_live()
+        try:
+            response = await do()
+            written = message_json(response)
+        except PydanticSerializationError as error:
+            raise self._unwritable('a response of the model', error) from None
+        except BaseException as error:
+            self._broken_off(answer, error)
+            raise
+        self._tape.end(answer.token, Answered(message=written))
+        return as_in_a_replay(response, written)
 
     def stream(
         self, call: ModelCall, do: Callable[[], AbstractAsyncContextManager[StreamedResponse]]
@@ -134,7 +142,7 @@ class TapedRun:
         if not isinstance(answer, Do):
             outcome = cast('Answered | Failed | Cut', answer.outcome)
             self._response = self._responses.restored(outcome.message) if isinstance(outcome, Answered) else None
-            return ReplayedStreaming(outcome, call.parameters, self._read_on)
+            return ReplayedStreaming(outcome, call.parameters, self._left)
         notes = Notes(
             tape=self._tape,
             token=answer.token,
@@ -148,17 +156,18 @@ class TapedRun:
         """Answer a count from the recording, or let the model count and keep the sum."""
         self._conductor.check_open()
         answer = self._go_on(self._tape.begin(Count()))
-        if isinstance(answer, Do):
-            try:
-                usage = await do()
-            except Exception as error:
-                self._tape.end(answer.token, Failed(raised=raised(error)))
-                raise
-            self._tape.end(answer.token, Counted(usage=to_jsonable_python(usage)))
-            return usage
-        if isinstance(answer.outcome, Failed):
-            raise rebuilt(answer.outcome.raised)
-        return TypeAdapter(RequestUsage).validate_python(cast('Counted', answer.outcome).usage)
+        if isinstance(answer, Replay):
+            outcome = answer.outcome
+            if isinstance(outcome, Counted):
+                return TypeAdapter(RequestUsage).validate_python(outcome.usage)
+            answer = await self._ended_otherwise(outcome)
+        try:
+            usage = await do()
+        except BaseException as error:
+            self._broken_off(answer, error)
+            raise
+        self._tape.end(answer.token, Counted(usage=to_jsonable_python(usage)))
+        return usage
 
     async def call_tools(self, batch: ToolBatch, work: ToolWork) -> None:
         """Let the recorded results arrive in their recorded order, or run the tools and keep what comes."""
@@ -190,6 +199,24 @@ class TapedRun:
 
     # -- private
 
+    async def _cancelled_before(self, kind: str, facts: JsonObject) -> None:
+        """Wait to be cancelled before a node. A run that may go on from its recording does so if nobody does it."""
+        self._go_on(self._tape.uncancelled(seconds=await to_be_cancelled(), again=True))
+        self._go_on(self._tape.node(kind, **facts))
+
+    async def _ended_otherwise(self, outcome: Outcome) -> Do:
+        """Fail as it was recorded, or wait to be cancelled. A run that may go on from its recording does so then."""
+        if isinstance(outcome, Failed):
+            raise rebuilt(outcome.raised)
+        return cast('Do', self._go_on(self._tape.uncancelled(seconds=await to_be_cancelled(), again=True)))
+
+    def _broken_off(self, doing: Do, error: BaseException) -> None:
+        """Tell the tape that an effect failed, or was cancelled."""
+        if isinstance(error, Exception):
+            self._tape.end(doing.token, Failed(raised=raised(error)))
+        elif is_cancellation(error):
+            self._tape.end(doing.token, Cut(cancelled=True))
+
     def _go_on(self, answer: _Answer | Stop) -> _Answer:
         if isinstance(answer, Stop):
             raise self._conductor.diverged(answer.divergence)
@@ -201,7 +228,11 @@ class TapedRun:
     def _keep_response(self, response: ModelResponse) -> None:
         self._response = response
 
-    def _read_on(self) -> NoReturn:
+    async def _left(self, cut: Cut) -> NoReturn:
+        """Stop a run that reads on where the recorded reader left its stream; one that was cancelled may be, too."""
+        if cut.cancelled:
+            seconds = await to_be_cancelled()
+            raise self._conductor.diverged(cast('Stop', self._tape.uncancelled(seconds=seconds)).divergence)
         difference = Difference(cause='order', field='stream', recorded='left here', live='read on')
         raise parted(self._conductor, difference, 'ModelRequestNode')
 
@@ -239,4 +270,4 @@ def _interruption(error: BaseException | None) -> str | None:
     """What stopped a run from outside, by a name that is the same on every event loop."""
     if error is None or isinstance(error, Exception | GeneratorExit):
         return None
-    return type(error).__name__ if isinstance(error, KeyboardInterrupt | SystemExit) else 'cancelled'
+    return type(error).__name__ if isinstance(error, KeyboardInterrupt | SystemExit) else CUT

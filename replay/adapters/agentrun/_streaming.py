@@ -4,15 +4,14 @@ What a run sees of a response while it streams is made of what it has been told,
 show the same response at each event, however far ahead the model's own stream may be.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import NoReturn, cast
+from typing import NoReturn, TypeAlias, cast
 
-import anyio
 from pydantic_core import PydanticSerializationError
 
 from agentrun.messages import (
@@ -29,19 +28,19 @@ from agentrun.messages import (
 from agentrun.models._base import ModelRequestParameters, StreamedResponse
 from agentrun.models._streamed import Ready, aclose
 from agentrun.usage import RequestUsage
+from replay.adapters._cancelled import is_cancellation
 from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.adapters.agentrun._wire import message_json, restored_events, restored_response
 from replay.canon import JsonObject, own
-from replay.cassette import Raised
 from replay.effects import Answered, Cut, Failed
 from replay.errors import ReplayError
 from replay.streams import STATE, Stream, is_event
 from replay.tape import Tape
 
-__all__ = ('Notes', 'RecordedStreaming', 'ReplayedStreaming', 'stream_again')
+__all__ = ('Left', 'Notes', 'RecordedStreaming', 'ReplayedStreaming', 'stream_again')
 
-PATIENCE = 10.0
-"""Seconds that a replay waits to be cancelled where the recorded reader was: without an end it might wait for ever."""
+Left: TypeAlias = Callable[[Cut], Awaitable[NoReturn]]
+"""Raises where a run reads on although its recording was left, unless it is cancelled, as that was perhaps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,13 +156,17 @@ class RecordedStreaming(AbstractAsyncContextManager[StreamedResponse]):
         except Exception as error:
             notes.tape.end(notes.token, Failed(raised=raised(error)))
             raise
+        except BaseException as error:
+            if is_cancellation(error):
+                notes.tape.end(notes.token, Cut(cancelled=True))
+            raise
         self._stream = _RecordedStream(model_stream, notes, self._parameters)
         return self._stream
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        self._stream.left()
+        self._stream.left(cancelled=error is not None and is_cancellation(error))
         return await self._opening.__aexit__(kind, error, trace)
 
 
@@ -188,9 +191,9 @@ class _RecordedStream(_Told):
         await super().aclose()
         await self._inner.aclose()
 
-    def left(self) -> None:
-        """The reader leaves: what has not come by now will not."""
-        self._end(Cut)
+    def left(self, *, cancelled: bool) -> None:
+        """The reader leaves, or is cancelled: what has not come by now will not."""
+        self._end(lambda: Cut(cancelled=cancelled))
 
     def passed(self, event: ModelResponseStreamEvent) -> ModelResponseStreamEvent:
         """Note an event, and what changed with it.
@@ -228,10 +231,6 @@ class _RecordedStream(_Told):
     def failed(self, error: Exception) -> None:
         """The model's stream broke."""
         self._end(lambda: Failed(raised=raised(error)))
-
-    def cancelled(self) -> None:
-        """The reader was cancelled while it waited."""
-        self._end(lambda: Cut(cancelled=True))
 
     def _end(self, outcome: Callable[[], Answered | Failed | Cut]) -> None:
         if self._open:
@@ -304,7 +303,7 @@ class _Passing:
             self._stream.failed(error)
             raise
         except BaseException:
-            self._stream.cancelled()
+            self._stream.left(cancelled=True)
             raise
         return self._stream.passed(event)
 
@@ -322,37 +321,35 @@ class ReplayedStreaming(AbstractAsyncContextManager[StreamedResponse]):
     Args:
         outcome: What came of the request.
         parameters: What it offers and allows.
-        read_on: Raises that the run reads on where its recording was left.
+        left: What happens where the run reads on although its recording was left.
     """
 
-    def __init__(
-        self, outcome: Answered | Failed | Cut, parameters: ModelRequestParameters, read_on: Callable[[], NoReturn]
-    ) -> None:
+    def __init__(self, outcome: Answered | Failed | Cut, parameters: ModelRequestParameters, left: Left) -> None:
         self._outcome = outcome
         self._parameters = parameters
-        self._read_on = read_on
+        self._left = left
         self._stream: StreamedResponse
 
     async def __aenter__(self) -> StreamedResponse:
         outcome = self._outcome
         if isinstance(outcome, Failed) and outcome.stream is None:
             raise rebuilt(outcome.raised)
-        self._stream = stream_again(outcome, self._parameters, self._read_on)
+        if isinstance(outcome, Cut) and outcome.stream is None:
+            await self._left(outcome)
+        self._stream = stream_again(outcome, self._parameters, self._left)
         return self._stream
 
     async def __aexit__(self, *_: object) -> None:
         await self._stream.aclose()
 
 
-def stream_again(
-    outcome: Answered | Failed | Cut, parameters: ModelRequestParameters, read_on: Callable[[], NoReturn]
-) -> StreamedResponse:
+def stream_again(outcome: Answered | Failed | Cut, parameters: ModelRequestParameters, left: Left) -> StreamedResponse:
     """Make a stream of what came of a request; one that was not streamed gives its parts whole.
 
     Args:
         outcome: What came of the request.
         parameters: What it offers and allows.
-        read_on: Raises that the run reads on where its recording was left.
+        left: What happens where the run reads on although its recording was left.
 
     Raises:
         CassetteInconsistent: If the recording holds what is no event or response.
@@ -360,8 +357,7 @@ def stream_again(
     response = restored_response({**outcome.message, 'run_id': None}) if isinstance(outcome, Answered) else None
     if outcome.stream is None:
         return _WholeStream(parameters, cast('ModelResponse', response))
-    failure = outcome.raised if isinstance(outcome, Failed) else None
-    return _ReplayedStream(outcome.stream, parameters, response, failure, read_on)
+    return _ReplayedStream(outcome, outcome.stream, parameters, response, left)
 
 
 class _ReplayedStream(_Told):
@@ -369,19 +365,19 @@ class _ReplayedStream(_Told):
 
     def __init__(
         self,
+        outcome: Answered | Failed | Cut,
         stream: Stream,
         parameters: ModelRequestParameters,
         response: ModelResponse | None,
-        failure: Raised | None,
-        read_on: Callable[[], NoReturn],
+        left: Left,
     ) -> None:
         self._entries: Iterator[JsonObject] = iter(stream[1:])
         self._events = iter(restored_events([entry for entry in stream if is_event(entry)]))
         self._next: JsonObject | None = next(self._entries, None)
         self._wire: JsonObject = {**message_json(ModelResponse(parts=[]))}
         self._response = response
-        self._failure = failure
-        self._read_on = read_on
+        self._outcome = outcome
+        self._left = left
         self._ended = False
         super().__init__(parameters, self._changed(stream[0]))
 
@@ -410,11 +406,9 @@ class _ReplayedStream(_Told):
         if self._ended:
             raise StopAsyncIteration
         self._ended = True
-        if self._failure is not None:
-            raise rebuilt(self._failure)
-        if entry is not None and entry.get('cut') == 'cancelled':
-            await anyio.sleep(PATIENCE)
-        return self._read_on()
+        if isinstance(self._outcome, Failed):
+            raise rebuilt(self._outcome.raised)
+        return await self._left(self._outcome if isinstance(self._outcome, Cut) else Cut())
 
     def _show_changes(self) -> None:
         """Let what changed with an event show."""

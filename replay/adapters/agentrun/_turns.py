@@ -22,7 +22,8 @@ class Turns:
 
     async def take(self, index: int) -> None:
         """Wait until all calls before this one have ended; the next one is then let go as soon as this one waits."""
-        await self._events[index].wait()
+        if not self._events[index].is_set():  # to wait all the same is a place to be cancelled at
+            await self._events[index].wait()
         following = self._after.get(index)
         if following is not None:
             self._events[following].set()
