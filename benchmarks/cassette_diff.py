@@ -181,7 +181,7 @@ def clerk(*, seed: int, more: bool = False) -> Agent[None, str]:
         more: Whether one of its tools has one more parameter.
     """
     agent = Agent(name='trip_agent', instructions='Answer briefly. Use the tools.', model_settings={'temperature': 0.0})
-    minted = Random(seed)
+    minted = Random(f'tickets {seed}')
 
     @agent.tool_plain
     async def get_weather(city: str) -> dict[str, Any]:

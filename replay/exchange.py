@@ -7,6 +7,7 @@ Those in one text must be in the recorded order, though, and not much further ap
 A day that is not today's, give or take one, was not read off a clock now: it is a difference, such as a test that asks
 for another date than the one it was recorded with.
 What is written as recorded needs no binding: the outcomes that a replay feeds are.
+An id or token that is known to be a constant was not minted: a test that asks for another one is a difference, too.
 """
 
 import re
@@ -20,7 +21,7 @@ from typing import Any, Self, cast
 
 from .canon import Json, JsonObject
 from .cassette import Definition, Run
-from .minted import Piece, is_plausible, pattern_of, pieces, read_as
+from .minted import LASTING, Piece, is_plausible, pattern_of, pieces, read_as
 
 __all__ = ('Exchange', 'definition_fields', 'definition_with', 'respelt_definition', 'respelt_messages')
 
@@ -33,6 +34,8 @@ class Exchange:
         now: Reads the clock that live days are held against; None: there are no live ones, or any will do.
         changing: Those of the values that stood in instructions. They may have been told by their change from one
             request to the next, and be readings of a clock for all that they are far from its time.
+        is_constant: Tells of a live value whether it is known not to be minted. Asked of what tells no day or time, or
+            one to the second.
     """
 
     def __init__(
@@ -41,19 +44,28 @@ class Exchange:
         *,
         now: Callable[[], datetime] | None = None,
         changing: Iterable[str] = (),
+        is_constant: Callable[[Piece], bool] = lambda _: False,
     ) -> None:
         self._keys = {piece.key for value in recorded for piece in pieces(value)}
         self._now = now
         self._changing = {piece.key for value in changing for piece in pieces(value) if piece.kind in _RUNNING}
         self._to_recorded: dict[str, str] = {}  # by keys
         self._to_live: dict[str, str] = {}
+        self._is_constant = is_constant
+        self._texts: dict[tuple[str, str], tuple[str, str]] = {}
 
     @classmethod
-    def of(cls, runs: Iterable[Run], *, now: Callable[[], datetime] | None = None) -> Self:
+    def of(
+        cls,
+        runs: Iterable[Run],
+        *,
+        now: Callable[[], datetime] | None = None,
+        is_constant: Callable[[Piece], bool] = lambda _: False,
+    ) -> Self:
         """Make one for the minted values of recordings."""
         noted = [(str(one['value']), one['by']) for run in runs for one in run.minted.values()]
         changing = [value for value, by in noted if by == 'instructions']
-        return cls([value for value, _ in noted], now=now, changing=changing)
+        return cls([value for value, _ in noted], now=now, changing=changing, is_constant=is_constant)
 
     def __bool__(self) -> bool:
         """Whether there is any minted value, so that looking for them may help."""
@@ -63,6 +75,15 @@ class Exchange:
     def bound(self) -> bool:
         """Whether any value stands for another."""
         return bool(self._to_recorded)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Recorded ids, tokens, numbers and epochs with the live ones that stand for them, as they were met."""
+        return [texts for (old, new), texts in self._texts.items() if self._to_recorded.get(new) == old]
+
+    def stands_for(self, recorded: str) -> bool:
+        """Whether any value came in the place of a recorded one."""
+        return any(piece.key in self._to_live for piece in pieces(recorded))
 
     def respelt(self, recorded: Json, live: Json) -> Json:
         """Put recorded values in the place of live ones, wherever the rest of a text is as recorded.
@@ -149,10 +170,12 @@ class Exchange:
                 return False
             pairs.append((old, new))
         changed = [(old, new) for old, new in pairs if old.text != new.text]
-        return _is_one_to_one(pairs) and all(self._is_read_now(*pair) for pair in changed) and self._bind(changed)
+        return _is_one_to_one(pairs) and all(self._is_minted(*pair) for pair in changed) and self._bind(changed)
 
-    def _is_read_now(self, old: Piece, new: Piece) -> bool:
-        """Whether a day may have been read off the clock now; all else may be."""
+    def _is_minted(self, old: Piece, new: Piece) -> bool:
+        """Whether a value may have been minted now: a day was read off the clock, and an id is no constant."""
+        if old.kind in LASTING and self._to_recorded.get(new.key) != old.key and self._is_constant(new):
+            return False
         if self._now is None or new.kind not in _OF_A_DAY or old.key in self._changing:
             return True
         return is_plausible(new, now=self._now(), near_clock=True)
@@ -173,6 +196,8 @@ class Exchange:
             return False
         self._to_recorded[new.key] = old.key
         self._to_live[old.key] = new.key
+        if old.kind in LASTING:
+            self._texts[old.key, new.key] = (old.text, new.text)
         return True
 
 

@@ -56,9 +56,11 @@ class _Keeper:
 
     def __init__(self, old: Cassette, new: Cassette) -> None:
         values = [str(one['value']) for run in old.runs for one in run.minted.values()]
-        self._exchange = Exchange(values)
-        minted = {*values, *(str(one['value']) for run in new.runs for one in run.minted.values())}
-        self._minted = {piece.key for value in minted for piece in pieces(value)}
+        fresh = {str(one['value']) for run in new.runs for one in run.minted.values()}
+        noted = {piece.key for value in fresh for piece in pieces(value)}
+        imported = any('imported' in run.facts for run in new.runs)  # nobody saw what was minted in it
+        self._exchange = Exchange(values, is_constant=lambda piece: not imported and piece.key not in noted)
+        self._minted = noted | {piece.key for value in values for piece in pieces(value)}
         self._ids: dict[str, str] = {}
         before = {run.name: run for run in old.runs}
         self._pairs = {run.name: self._paired(before[run.name], run) for run in new.runs if run.name in before}

@@ -20,6 +20,9 @@ Kind: TypeAlias = Literal['uuid', 'datetime', 'date', 'time', 'weekday', 'epoch'
 KINDS: tuple[Kind, ...] = ('uuid', 'datetime', 'date', 'time', 'weekday', 'epoch', 'token', 'number')
 """All of them."""
 
+LASTING: frozenset[Kind] = frozenset({'uuid', 'epoch', 'token', 'number'})
+"""Those that a program may as well have as a constant, and be asked about when that is edited."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:

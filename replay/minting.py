@@ -1,7 +1,8 @@
 """Finds the values that are minted while runs are recorded: those of requests that no model said before.
 
 A value is noted in the run whose request told it first, with where it came from. What is noted allows a replay to hold
-another value of its kind at the same place, and asks for nothing: a value that was noted in vain does no harm.
+another value of its kind at the same place, and asks for nothing. A constant that looks like an id must not be noted,
+or an edit of it would pass for another id: what the text of the program has is none.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from .calls import calls_of
 from .canon import Json, JsonObject, own
 from .cassette import Definition, Node
 from .effects import Answered, Outcome, Request
-from .minted import Piece, is_plausible, pieces
+from .minted import LASTING, Piece, is_plausible, pieces
 
 __all__ = ('Minting', 'RunMinting')
 
@@ -22,10 +23,12 @@ class Minting:
 
     Args:
         now: Reads the real clock, with the zone that people here live in.
+        is_constant: Tells of an id or token whether it is known not to be minted.
     """
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], *, is_constant: Callable[[Piece], bool] = lambda _: False) -> None:
         self.now = now
+        self.is_constant = is_constant
         self.known: set[str] = set()
         """Keys of values that came before, minted or told by a model."""
 
@@ -111,7 +114,11 @@ class RunMinting:
         now = self._shared.now()
         dated = [piece for piece in found if piece.kind in _DATED and is_plausible(piece, now=now)]
         for piece in fresh:
-            if is_plausible(piece, now=now, near_clock=bool(dated)):
+            if not is_plausible(piece, now=now, near_clock=bool(dated)):
+                continue
+            if piece.kind in LASTING and self._shared.is_constant(piece):
+                self._shared.known.add(piece.key)
+            else:
                 self._note(piece, by)
 
     def _look_twice(self, before: str, after: str) -> None:

@@ -106,6 +106,7 @@ class OwnSession:
                 self._name,
                 dir=dir,
                 test=self._id if mode == 'none' else self._redactor.text(self._owner()),
+                root=item.config.rootpath,
                 play_pending=play_pending,
                 redact=redact,
                 **cast('Any', {**wishes, 'record': mode}),
@@ -223,6 +224,7 @@ class OwnSession:
             runs=len(session.recorded_runs),
             rebound=session.rebound,
             left_out=session.left_out,
+            exchanged=len(session.exchanged),
             errors=tuple(name for run in session.runs for name in error_names(run.nodes)),
             problem=None if problem is None else self._shown(problem),
         )

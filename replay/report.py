@@ -120,6 +120,8 @@ class Note:
     """How many runs had answers that were recorded for other requests."""
     left_out: tuple[str, ...] = ()
     """Fields that are not compared and in which its runs differ from their recordings."""
+    exchanged: int = 0
+    """How many minted ids, tokens, numbers and epochs were others than the recorded ones."""
     errors: tuple[str, ...] = ()
     """Names of the recorded errors, each as often as its runs ended in it: status of a response, else class."""
     problem: Problem | None = None
@@ -224,7 +226,9 @@ def _also(notes: Sequence[Note]) -> list[str]:
     raised = [f'{count} recorded {printable(name)}' for name, count in sorted(errors.items())]
     resumed = sum(note.resumed for note in notes)
     again = [f'resumed: {_count(resumed, "request")}'] if resumed else []
-    return [*again, *([_count(rebound, 'rebound run')] if rebound else []), *raised, *differ]
+    exchanged = sum(note.exchanged for note in notes)
+    minted = [f'{_count(exchanged, "minted value")} exchanged'] if exchanged else []
+    return [*again, *([_count(rebound, 'rebound run')] if rebound else []), *minted, *raised, *differ]
 
 
 def _count(number: int, noun: str) -> str:

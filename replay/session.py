@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import wraps
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -30,6 +31,7 @@ from .match import FIELD_OF, FIELDS, Field
 from .minting import Minting
 from .modes import MODES, Action, Found, Mode
 from .options import Options, Wishes
+from .own_text import OwnText
 from .places import Places
 from .redact import Redactor
 from .resuming import Resuming
@@ -59,6 +61,7 @@ class Session(Conductor):
         name: Name of the cassette, a path below `dir`, with or without `.json`.
         dir: Folder of the cassettes.
         test: Id of the test that owns the cassette, if a test does.
+        root: Folder of the project; None: the current one, whenever it is asked for.
         wishes: What is asked of it, by the names of `Wishes`.
 
     Raises:
@@ -67,7 +70,13 @@ class Session(Conductor):
     """
 
     def __init__(
-        self, name: str, *, dir: str | Path = 'cassettes', test: str | None = None, **wishes: Unpack[Wishes]
+        self,
+        name: str,
+        *,
+        dir: str | Path = 'cassettes',
+        test: str | None = None,
+        root: Path | None = None,
+        **wishes: Unpack[Wishes],
     ) -> None:
         self.options = Options.of(wishes)
         """What is asked of it."""
@@ -83,13 +92,14 @@ class Session(Conductor):
         self._store = Store(dir, redactor=self.redactor)
         self._path = self._store.path(name)
         self.texts = Texts(name=name, path=self._path, mode=self.mode, test=test)
+        self._own_text = OwnText(root=root, aside=Path(dir), now=_now, given=() if test is None else (test,))
         self._ledger = Ledger(
             options=self.options,
             texts=self.texts,
             redactor=self.redactor,
-            minting=Minting(lambda: next(iter(hosts())).now()),
+            minting=Minting(_now, is_constant=self._own_text.has),
         )
-        self._again = {'dir': dir, 'test': test, **wishes, 'redact': self.options.redact}
+        self._again = {'dir': dir, 'test': test, 'root': root, **wishes, 'redact': self.options.redact}
         self._journal = Resuming(self._path, redactor=self.redactor)
         self._lock = RLock()
         self._runs: list[SessionRun] = []
@@ -252,6 +262,11 @@ class Session(Conductor):
         """How many runs had answers that were recorded for other requests."""
         runs = [run.tape.run for run in self._runs]
         return sum(run is not None and REBOUND in run.marks for run in runs)
+
+    @property
+    def exchanged(self) -> tuple[tuple[str, str], ...]:
+        """Minted ids, tokens, numbers and epochs as recorded, each with the one that a run had in its place."""
+        return tuple(self._ledger.exchange.pairs)
 
     @property
     def cassette_path(self) -> Path:
@@ -418,7 +433,7 @@ class Session(Conductor):
             # One that was recorded before its secrets were known is played as it would be recorded today.
             cassette = replace(read, runs=tuple(veiled_run(run, self.redactor) for run in read.runs))
             self._ledger.cassette = self._wording.before = cassette
-            self._ledger.exchange = Exchange.of(cassette.runs, now=self._ledger.minting.now)
+            self._ledger.exchange = Exchange.of(cassette.runs, now=_now, is_constant=self._own_text.has)
             self._ledger.places = Places(cassette.runs, exchange=self._ledger.exchange)
             return
         with suppress(*([ReplayError] if self.mode == 'rewrite' else [])):  # what cannot be read is just replaced
@@ -437,6 +452,10 @@ class Session(Conductor):
                 self.written = self._store.path(self.name, pending=not ok)
         except ReplayError as error:
             self._ledger.noted(error)
+
+
+def _now() -> datetime:
+    return next(iter(hosts())).now()
 
 
 _APART: Mapping[Action, Apart] = {Action.REPLAY: 'stop', Action.EXTEND: 'record', Action.REBIND: 'rebind'}

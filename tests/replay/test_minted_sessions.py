@@ -172,6 +172,25 @@ async def test_settings_recorded_anew_stay_as_they_were(tmp_path: Path) -> None:
     assert texts[0] == texts[1]
 
 
+async def test_instructions_with_the_weekday_recorded_anew_tomorrow_stay_as_they_were(tmp_path: Path) -> None:
+    agent = Agent(name='support')
+    today = datetime.now(UTC).date()
+
+    @agent.instructions
+    def day() -> str:
+        return f'Today is {today:%A}, {today}.'
+
+    texts: list[str] = []
+    for _ in range(2):
+        with use_cassette('run', dir=tmp_path, record='all') as session:
+            await agent.run('go', model=said('ok'))
+        texts.append(session.cassette_path.read_text())
+        today += timedelta(days=1)
+
+    assert 'weekday-1' in texts[0]
+    assert texts[0] == texts[1]
+
+
 # -- secrets
 
 
