@@ -254,10 +254,7 @@ class _Keeper:
         """Minted values: old ones that are still there, new ones that no old text has as a constant."""
         if not old.minted and not run.minted:
             return run.minted
-        definitions = {id(node.definition): node.definition for node in run.nodes if node.definition is not None}
-        told = [definition_fields(definition) for definition in definitions.values()]
-        text = dumps(cast('Json', [*run.messages, *told])).decode()
-        before = dumps([*old.messages]).decode()
+        text, before = _told(run), _told(old)
         found = {name: one for name, one in old.minted.items() if str(one['value']) in text}
         values = {str(one['value']) for one in old.minted.values()}
         for name, one in run.minted.items():
@@ -268,6 +265,13 @@ class _Keeper:
 
 
 # -- helpers
+
+
+def _told(run: Run) -> str:
+    """All that a run tells models, as one text."""
+    definitions = {id(node.definition): node.definition for node in run.nodes if node.definition is not None}
+    told = [definition_fields(definition) for definition in definitions.values()]
+    return dumps(cast('Json', [*run.messages, *told])).decode()
 
 
 def _messages(node: Node) -> list[JsonObject]:

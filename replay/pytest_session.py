@@ -225,6 +225,7 @@ class OwnSession:
             rebound=session.rebound,
             left_out=session.left_out,
             exchanged=len(session.exchanged),
+            constants=session.constants,
             errors=tuple(name for run in session.runs for name in error_names(run.nodes)),
             problem=None if problem is None else self._shown(problem),
         )

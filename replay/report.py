@@ -122,6 +122,8 @@ class Note:
     """Fields that are not compared and in which its runs differ from their recordings."""
     exchanged: int = 0
     """How many minted ids, tokens, numbers and epochs were others than the recorded ones."""
+    constants: tuple[tuple[str, str], ...] = ()
+    """Run and name of what was noted as minted and came as recorded."""
     errors: tuple[str, ...] = ()
     """Names of the recorded errors, each as often as its runs ended in it: status of a response, else class."""
     problem: Problem | None = None

@@ -269,6 +269,11 @@ class Session(Conductor):
         return tuple(self._ledger.exchange.pairs)
 
     @property
+    def constants(self) -> tuple[tuple[str, str], ...]:
+        """Values noted as minted that came as recorded though no tool gave them: run and name. Known at the end."""
+        return self._ledger.constants
+
+    @property
     def cassette_path(self) -> Path:
         """Where the cassette is, or will be."""
         return self._path

@@ -1,12 +1,14 @@
 """How a session ends: what is wrong with its runs, and what its cassette is from now on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 from .adapters import hosts
 from .age import days_over, oldest_date
+from .calls import calls_of
 from .cassette import Run
 from .errors import NotRestorable, ReplayError, StoreFailed
+from .minted import LASTING
 from .modes import MODES, Action, Found, Mode
 from .session_run import Ledger, SessionRun
 from .veil import SecretLeft
@@ -32,6 +34,7 @@ def judge(ledger: Ledger, runs: Sequence[SessionRun], *, ok: bool) -> None:
         ledger.left(ledger.texts.unplayed_runs(never, ledger.recorded, [run.tape.name for run in runs]))
     if ok and runs and not ledger.problems:
         _judge_age(ledger)
+        ledger.constants = tuple(_constants(ledger, runs))
 
 
 def to_write(ledger: Ledger, runs: Sequence[SessionRun], mode: Mode) -> list[Run] | None:
@@ -69,6 +72,22 @@ def _judge_run(ledger: Ledger, run: SessionRun) -> None:
         ledger.noted(ledger.texts.unfinished(tape))
     elif tape.unplayed and tape.recorded is not None and not run.broken:
         ledger.left(ledger.texts.unplayed_nodes(tape, tape.recorded))
+
+
+def _constants(ledger: Ledger, runs: Sequence[SessionRun]) -> Iterator[tuple[str, str]]:
+    """Find what was noted as minted and is the same again, in another execution of the same code.
+
+    What tools gave may not have been made again, and a clock may show the same day.
+    """
+    for run in runs:
+        recorded = run.tape.recorded
+        if recorded is None or not recorded.minted or run.tape.parted:
+            continue
+        tools = {str(call['tool_name']) for node in recorded.nodes for call in calls_of(node.message)}
+        for name, one in recorded.minted.items():
+            lasting = name.rpartition('-')[0] in LASTING - {'epoch'}
+            if lasting and one['by'] not in tools and not ledger.exchange.stands_for(str(one['value'])):
+                yield recorded.name, name
 
 
 def _judge_age(ledger: Ledger) -> None:

@@ -49,6 +49,8 @@ class Ledger:
     """Why no run can be taken on, if the cassette cannot be read."""
     unplayed: bool = False
     """Whether runs or nodes of the cassette were not asked for."""
+    constants: tuple[tuple[str, str], ...] = ()
+    """Minted ids, tokens and numbers that came as recorded, though no tool gave them: run and name of each."""
     warnings: list[ReplayError] = field(default_factory=list[ReplayError])
     """What is worth a warning."""
     writers: dict[str, None] = field(default_factory=dict[str, None])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from replay.canon import JsonObject
@@ -79,13 +79,18 @@ class Recording:
                 self._judge(event)
 
     def replay(self) -> None:
-        """Play each recording once, without a model, and note which do not hold."""
+        """Play each recording once, without a model, and note which do not hold.
+
+        That is a second execution of the same code: an id that it asks with again was not minted.
+        """
         self.offers = dict(sorted(self.offers.items()))
         for name in self.offers:
             self._word_as_offered(name)
         tests = [project().here(offer.test) for offer in self.offers.values() if offer.test]
         for event in self._watched('replaying', tests, '--replay-record=none', '--replay-pending') if tests else ():
-            if isinstance(event, Finished) and not event.passed:
+            if isinstance(event, Finished) and event.passed:
+                self._drop_constants(event)
+            elif isinstance(event, Finished):
                 self._mark(event)
 
     def say(self) -> None:
@@ -164,11 +169,29 @@ class Recording:
             if offer.test == event.test:
                 offer.fault = f'does not hold: {problem["headline"] if problem else event.error}'
 
+    def _drop_constants(self, event: Finished) -> None:
+        """Take out of what is offered, as minted values, those that turned out to be none."""
+        constants = {(str(run), str(name)) for run, name in event.note.get('constants', ())}
+        store = Store(self.accepted)
+        for offer in self.offers.values() if constants else ():
+            if offer.test == event.test and offer.kept:
+                store.write(offer.name, _without(store.read(offer.name, pending=True), constants), pending=True)
+                offer.kept = store.exists(offer.name, pending=True)
+
     def _summary(self) -> str:
         states = [offer.state for offer in self.offers.values()]
         counts = [f'{states.count(state)} {state}' for state in ('changed', 'new', 'unchanged', 'fails')]
         failed = f', {len(self.faults)} tests failed' if self.faults else ''
         return f'{len(states)} recorded: {", ".join(counts)}{failed}'
+
+
+def _without(cassette: Cassette, constants: set[tuple[str, str]]) -> Cassette:
+    """A cassette without some of its minted values, given by run and name."""
+    runs = [
+        replace(run, minted={name: one for name, one in run.minted.items() if (run.name, name) not in constants})
+        for run in cassette.runs
+    ]
+    return replace(cassette, runs=tuple(runs))
 
 
 def _offer(accepted: Store, name: str, new: Cassette, *, keep: bool) -> _Offer:

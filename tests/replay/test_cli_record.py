@@ -10,6 +10,7 @@ from pydantic_core import from_json
 
 from replay.cli._agents import load_agent
 from replay.cli._group import replay as command
+from replay.cli._pytest import Finished, run_tests
 from replay.cli._targets import owners_of
 from replay.session import Session
 from replay.store import Store
@@ -273,3 +274,38 @@ def test_a_pending_recording_has_what_changed_and_no_churn(store: Store, tmp_pat
     old, new = (store.read('test_churn/test_ticket', pending=pending).runs[0] for pending in (False, True))
     assert [index for index, (was, now) in enumerate(zip(old.nodes, new.nodes, strict=True)) if was != now] == [4]
     assert new.minted == old.minted
+
+
+TELLING = """
+import hashlib
+from uuid import UUID, uuid4
+
+from agentrun import Agent
+from agentrun.messages import ModelResponse, TextPart, ToolCallPart
+from agentrun.models.function import FunctionModel
+
+def plan(messages, info):
+    return ModelResponse(parts=[ToolCallPart('ticket', {}) if len(messages) == 1 else TextPart('Fine.')])
+
+agent = Agent(FunctionModel(plan), name='clerk', instructions=lambda: f'Trace {uuid4()}')
+
+@agent.tool_plain
+def ticket() -> str:
+    return hashlib.sha256(b'ticket').hexdigest()
+
+def test_order(agent_run_replay):
+    agent.run_sync(f'Order {hashlib.sha256(b"order 1").hexdigest()}')
+"""
+
+
+def test_an_id_that_the_code_asks_with_again_is_no_minted_value(store: Store, tmp_path: Path) -> None:
+    (tmp_path / 'test_telling.py').write_text(TELLING, encoding='utf-8')
+
+    assert invoke('record', 'test_telling.py').exit_code == 0
+
+    noted = store.read('test_telling/test_order', pending=True).runs[0].minted
+    assert [one['by'] for one in noted.values()] == ['instructions', 'ticket', 'instructions']
+    store.accept('test_telling/test_order')
+    (tmp_path / 'test_telling.py').write_text(TELLING.replace('order 1', 'order 2'), encoding='utf-8')
+    (played,) = [event for event in run_tests(['test_telling.py']) if isinstance(event, Finished)]
+    assert played.error == 'replay: user prompt of clerk changed'

@@ -1,8 +1,9 @@
 """Live values that stand for recorded ones."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from random import Random
 from typing import Any, cast
 from uuid import UUID
 
@@ -10,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.canon import Json, JsonObject
+from replay.canon import Json, JsonObject, dumps
 from replay.cassette import Definition, Run
+from replay.effects import Request
 from replay.exchange import Exchange, definition_fields, definition_with, respelt_definition, respelt_messages
+from replay.minted import Piece, pieces
+from replay.minting import Minting
 
 A, B = 'e3e70682-c209-4cac-a29f-6fbed82c07cd', '21636369-8b52-4b4a-97b7-50923ceb3ffd'
 X, Y = '00000000-0000-4000-8000-00000000000a', '00000000-0000-4000-8000-00000000000b'
@@ -321,3 +325,56 @@ def test_fields_of_a_definition_go_back_and_forth() -> None:
 
     assert definition_with(Definition(), fields) == definition(A)
     assert cast('list[Json]', fields['builtin_tools']) == [{'kind': 'web_search', 'user': A}]
+
+
+# -- constants beside what is minted, anywhere
+
+WRITTEN: Mapping[str, Callable[[Random], str]] = {
+    'uuid': lambda drawn: str(UUID(int=drawn.getrandbits(128), version=4)),
+    'hash': lambda drawn: f'a1{drawn.getrandbits(160):040x}',
+    'order': lambda drawn: f'ORD-8F3K{"".join(drawn.choices("BCDFGHJKLMNPQRSTVWXYZ23456789", k=12))}7X7',
+}
+"""Ways to write an id."""
+
+SLOTS = st.tuples(st.sampled_from(sorted(WRITTEN)), st.booleans(), st.integers(0, 2))
+"""A place for an id: how it is written, whether it is a constant, and which one of these."""
+TEXTS = st.lists(st.one_of(st.sampled_from(['Order', 'and', 'of today:']), SLOTS), min_size=1, max_size=4)
+VALUES = st.recursive(TEXTS, lambda inner: st.dictionaries(st.sampled_from('abc'), inner, max_size=3), max_leaves=4)
+
+
+def filled(plan: Any, ids: Mapping[tuple[str, bool, int], str]) -> Json:
+    """A value as a plan has it, with ids in their places."""
+    if isinstance(plan, dict):
+        return {key: filled(one, ids) for key, one in cast('dict[str, Any]', plan).items()}
+    return ' '.join(one if isinstance(one, str) else ids[one] for one in plan)
+
+
+@given(plans=st.lists(VALUES, min_size=1, max_size=3), seed=st.integers(0, 1 << 32), edited=st.data())
+def test_an_edited_constant_is_a_difference_and_a_fresh_id_is_none_wherever_they_stand(
+    plans: list[Any], seed: int, edited: st.DataObject
+) -> None:
+    drawn = Random(seed)
+    slots = [(kind, constant, which) for kind in sorted(WRITTEN) for constant in (False, True) for which in range(3)]
+    recorded, live, other = ({slot: WRITTEN[slot[0]](drawn) for slot in slots} for _ in range(3))
+    source = {ids[slot] for ids in (recorded, other) for slot in slots if slot[1]}
+
+    def is_constant(piece: Piece) -> bool:
+        return any(piece.text in one for one in source)
+
+    def part(plan: Any, ids: Mapping[tuple[str, bool, int], str]) -> JsonObject:
+        return {'part_kind': 'user-prompt', 'content': filled(plan, ids)}
+
+    run = Minting(lambda: NOW, is_constant=is_constant).run()
+    message = dumps({'kind': 'request', 'parts': [part(plan, recorded) for plan in plans]})
+    run.asked(Request(message=message, sent=[message], appended=True, definition=Definition()))
+    values = [str(one['value']) for one in run.noted.values()]
+    was = cast('Json', [part(plan, recorded) for plan in plans])
+    fresh = {slot: (recorded if slot[1] else live)[slot] for slot in slots}
+    now = cast('Json', [part(plan, fresh) for plan in plans])
+    changed = edited.draw(st.sampled_from([slot for slot in slots if slot[1]]))
+    wrong = cast('Json', [part(plan, {**fresh, changed: other[changed]}) for plan in plans])
+
+    assert Exchange(values, is_constant=is_constant).respelt(was, now) == was
+    assert (Exchange(values, is_constant=is_constant).respelt(was, wrong) == was) == (wrong == now)
+    noted = [piece.text for value in recorded.values() for piece in pieces(value)]  # as if looks were all there is
+    assert (Exchange(noted, is_constant=is_constant).respelt(was, wrong) == was) == (wrong == now)

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,6 +22,7 @@ from agentrun.usage import UsageLimitExceeded, UsageLimits
 from replay import use_cassette
 from replay.errors import ReplayError
 from replay.modes import Mode
+from replay.store import Store
 from tests.replay.test_minted_runs import calling, document, never, said, twice
 
 pytestmark = pytest.mark.anyio
@@ -172,23 +175,28 @@ async def test_settings_recorded_anew_stay_as_they_were(tmp_path: Path) -> None:
     assert texts[0] == texts[1]
 
 
-async def test_instructions_with_the_weekday_recorded_anew_tomorrow_stay_as_they_were(tmp_path: Path) -> None:
-    agent = Agent(name='support')
-    today = datetime.now(UTC).date()
+@pytest.mark.parametrize('told', ['prompt', 'settings'])
+async def test_a_value_that_turned_out_to_be_constant_stays_one_when_it_is_recorded_anew(
+    tmp_path: Path, told: str
+) -> None:
+    computed = sha256(b'order').hexdigest()
 
-    @agent.instructions
-    def day() -> str:
-        return f'Today is {today:%A}, {today}.'
+    async def go() -> None:
+        prompt, settings = (f'Order {computed}', None) if told == 'prompt' else ('go', {'X-Order': computed})
+        agent = Agent(name='support', model_settings=ModelSettings(extra_headers=settings or {}))
+        await agent.run(prompt, model=said('ok'))
 
-    texts: list[str] = []
-    for _ in range(2):
-        with use_cassette('run', dir=tmp_path, record='all') as session:
-            await agent.run('go', model=said('ok'))
-        texts.append(session.cassette_path.read_text())
-        today += timedelta(days=1)
+    with use_cassette('run', dir=tmp_path, record='once') as session:
+        await go()
+    store = Store(tmp_path)
+    found = store.read('run')
+    store.write('run', replace(found, runs=tuple(replace(run, minted={}) for run in found.runs)))
+    before = session.cassette_path.read_text()
+    with use_cassette('run', dir=tmp_path, record='all'):
+        await go()
 
-    assert 'weekday-1' in texts[0]
-    assert texts[0] == texts[1]
+    assert found.runs[0].minted
+    assert session.cassette_path.read_text() == before
 
 
 # -- secrets
