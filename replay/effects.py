@@ -4,16 +4,17 @@ These are the wire forms: an adapter translates between them and the objects of 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from .canon import Json, JsonObject
 from .cassette import Definition, Raised, ToolResult
+from .facts import fact
 from .match import Divergence
 from .streams import Stream
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Request:
     """Effect: ask the model."""
 
@@ -30,12 +31,12 @@ class Request:
     """Whether the response is to be had as it comes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Count:
     """Effect: count the tokens of the request that comes next."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Calls:
     """Effect: run tool calls of a response together."""
 
@@ -49,7 +50,7 @@ Effect: TypeAlias = Request | Count | Calls
 """What a run is about to do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Answered:
     """Outcome of a request: the model's response."""
 
@@ -58,14 +59,14 @@ class Answered:
     """What passed, if it was streamed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Counted:
     """Outcome of a count: usage as wire JSON."""
 
     usage: JsonObject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Failed:
     """Outcome of a request or count that raised."""
 
@@ -74,7 +75,7 @@ class Failed:
     """What had passed before, if the response had begun to stream."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Cut:
     """Outcome of a request or count that was left before its end."""
 
@@ -84,7 +85,7 @@ class Cut:
     """What had passed before, if the response had begun to stream."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Ended:
     """Outcome of a batch of calls. Indexes are places in `Calls.calls`."""
 
@@ -109,7 +110,7 @@ Outcome: TypeAlias = Answered | Counted | Failed | Cut | Ended
 """What came of an effect."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Replay:
     """Answer: this came of it when it was recorded."""
 
@@ -118,7 +119,7 @@ class Replay:
     """The request with minted values as they were recorded, if it holds others: what messages are to show."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Do:
     """Answer: carry it out, and give `end` the token with what came of it."""
 
@@ -127,7 +128,7 @@ class Do:
     """As for `Replay`, where a run goes on from its recording."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Stop:
     """Answer: the run has left its recording, here."""
 
@@ -143,7 +144,7 @@ Answer: TypeAlias = Replay | Do | Stop
 """What to do about an effect."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Finish:
     """How a run was left."""
 

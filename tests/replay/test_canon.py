@@ -53,6 +53,10 @@ def test_half_a_surrogate_pair_cannot_be_written():
         ('{"a": 1, "a": 2}', 'duplicate-key', 'the key "a" stands twice in one object'),
         ('[{"b": {"a": 1, "c": 0, "a": 2}}]', 'duplicate-key', 'the key "a" stands twice in one object'),
         ('{"a": 1, "\\u0061": 2}', 'duplicate-key', 'the key "a" stands twice in one object'),
+        ('{"a" : 1, "b": "\\":", "a": ":"}', 'duplicate-key', 'the key "a" stands twice in one object'),
+        ('{"a": {"b": 1}, "a"\n:": "}', 'duplicate-key', 'the key "a" stands twice in one object'),
+        ('{"a": 1, "a": 2, "b": "\\u0022:"}', 'duplicate-key', 'the key "a" stands twice in one object'),
+        ('{"a": 1, "a": 2, "b": "\\u003a"}', 'duplicate-key', 'the key "a" stands twice in one object'),
         ('[NaN]', 'syntax', 'expected value'),
         ('[Infinity]', 'syntax', 'expected value'),
         ('[-Infinity]', 'number', 'invalid number'),
@@ -87,6 +91,23 @@ def test_a_refusal_names_line_and_column():
 @pytest.mark.parametrize('text', ['"1e999"', '[1e-999, "x1e999"]', '1e300', '[{"a": 1E200}]'])
 def test_what_only_looks_like_too_large_a_number_is_read(text: str):
     assert canon.loads(text) == json.loads(text)
+
+
+@pytest.mark.parametrize('text', ['{"a": "Infinity"}', '{"a" : ":"}', '{"a": "\\u003a"}', '{":": "\\": :"}'])
+def test_what_only_looks_like_a_key_or_an_infinity_is_read(text: str):
+    assert canon.loads(text) == json.loads(text)
+
+
+@given(st.lists(st.tuples(st.sampled_from(['a', 'b', ':', '"', 'c:']), values), max_size=4), st.booleans())
+def test_a_key_that_stands_twice_is_found_whatever_stands_beside_it(
+    pairs: list[tuple[str, canon.Json]], escaped: bool
+):
+    text = ', '.join(f'{json.dumps(key)}: {json.dumps(value, ensure_ascii=escaped)}' for key, value in pairs)
+    if len({key for key, _ in pairs}) == len(pairs):
+        assert canon.loads(f'{{{text}}}') == dict(pairs)
+        return
+    with pytest.raises(CanonError, match='stands twice'):
+        canon.loads(f'{{{text}}}')
 
 
 def test_a_text_as_deep_as_the_limit_is_read():
