@@ -71,6 +71,38 @@ def told(
     return found
 
 
+def told_in_order(
+    recorded: JsonObject | None, made: JsonObject | None, some: Sequence[JsonObject], following: JsonObject | None
+) -> dict[int, ToolResult] | None:
+    """The same as `told`, the quick way: for all calls of a response, answered in their order.
+
+    Args:
+        recorded: The response as it was recorded.
+        made: The response that made the calls.
+        some: Those of its calls that run.
+        following: The message that follows the recorded response.
+
+    Returns:
+        None if that is not how it is.
+    """
+    calls, live, parts = calls_of(recorded), parts_of(made), parts_of(following)
+    if not len(calls) == len(live) == len(some) <= len(parts):
+        return None
+    found: dict[int, ToolResult] = {}
+    for index, (call, one, other) in enumerate(zip(calls, live, some, strict=True)):
+        part = parts[index]
+        kind = _KIND_OF_PART.get(cast('str', part['part_kind']))
+        call_id, name = call['tool_call_id'], call['tool_name']
+        if kind is None or part['tool_call_id'] != call_id or part['tool_name'] != name:
+            return None
+        if one['tool_call_id'] != call_id or one['tool_name'] != name:
+            return None
+        if other is not one and not _named_alike(other, call):
+            return None
+        found[index] = ToolResult(kind=kind, content=part['content'], metadata=part.get('metadata'))
+    return found
+
+
 def typed_parts(
     response: JsonObject | None, following: JsonObject | None, results: Mapping[int, ToolResult]
 ) -> JsonObject:

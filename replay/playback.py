@@ -7,7 +7,7 @@ from operator import is_
 from typing import cast
 
 from .attempts import definition_of, outcome_of, parsed
-from .calls import arrivals, caller, calls_of, following, places, results_of
+from .calls import arrivals, caller, calls_of, following, places, results_of, told_in_order
 from .canon import Json, JsonObject, dumps, own
 from .cassette import CUT, Definition, Node, Raised, Run, ToolResult
 from .effects import Answered, Calls, Count, Counted, Cut, Effect, Ended, Failed, Finish, Outcome, Request
@@ -24,7 +24,7 @@ from .match import (
     match_node,
     merged,
 )
-from .streams import ending, response_to
+from .streams import TAKES_RESPONSE, ending, response_to
 
 _NONE = Definition()
 
@@ -49,7 +49,8 @@ class Playback:
         self._sent: list[JsonObject] = []  # what the model was sent last, as recorded
         self._fresh: list[JsonObject] = list(recorded.history)  # came since then
         self._spelt: tuple[Definition | None, Definition, Definition] = (None, _NONE, _NONE)  # recorded, live, respelt
-        self._bytes: dict[int, bytes] = {}  # of recorded messages, by their ids: each is dumped once
+        self._written: list[tuple[JsonObject, bytes]] = []  # recorded messages that were sent so, and their bytes
+        self._alike: tuple[Definition | None, Definition | None] = (None, None)  # recorded, and live as it came
         self._same: Request | None = None  # the latest that was found to send what was recorded
         self._matched: tuple[Definition | None, Definition | None] = (None, None)  # that are known to be equal
         self._cancelled_at = _cancelled_at(recorded)
@@ -90,6 +91,20 @@ class Playback:
             live = (*calls_of(effect.response), *effect.calls)
             return all((call['tool_name'], call['tool_call_id']) in recorded for call in live)
         return True
+
+    def straight(self, effect: Effect) -> Outcome | None:
+        """What came of an effect that is exactly the recorded one; None if only the long way can tell.
+
+        The short cut past `has`, `respelt`, `compare` and `answer`, for nearly every effect of a replay.
+        """
+        if type(effect) is Request:
+            return self._straight_request(effect)
+        return self._straight_calls(effect) if type(effect) is Calls else None
+
+    def know(self, live: Definition, compared: Definition) -> None:
+        """Take note of how a definition came that was compared without its secrets and is the recorded one."""
+        if compared is self._matched[1]:
+            self._alike = (self._matched[0], live)
 
     def respelt(self, effect: Effect) -> Request | None:
         """A request with minted values as they were recorded, before it is compared; None if it holds no others."""
@@ -146,7 +161,29 @@ class Playback:
         """
         if self.cancelled and finish.raised is None and 'interrupted' not in finish.facts and not self._waited:
             return self.at, Difference(cause='cancellation', field='interrupted', recorded=CUT, live=ABSENT)
-        return _difference_at_end(self.recorded, finish, self._dumped, self._matched_in_whole, self._counted)
+        if self.ends_as_recorded(finish):
+            return None
+        return _difference_at_end(self.recorded, finish, self._matched_in_whole, self._counted)
+
+    def ends_as_recorded(self, finish: Finish) -> bool:
+        """Whether a run was left as it was recorded, without an error and with the same bytes."""
+        nodes = self.recorded.nodes
+        if finish.raised is not None or not nodes or nodes[-1].raised is not None or self.cancelled:
+            return False
+        return finish.new_from == new_from(self.recorded) and self._all_written() == finish.messages
+
+    def _all_written(self) -> bytes:
+        """All messages that the recording ended with, as bytes: those that were sent have been written before."""
+        written = iter(self._written)
+        known, data = next(written, (None, b''))
+        found: list[bytes] = []
+        for message in all_messages(self.recorded):
+            if message is known:
+                found.append(data)
+                known, data = next(written, (None, b''))
+            else:
+                found.append(dumps(message))
+        return b'[%b]' % b','.join(found)
 
     def respelt_end(self, finish: Finish) -> Finish:
         """How a run was left, with minted values as they were recorded: those too that no model was sent."""
@@ -165,6 +202,45 @@ class Playback:
             found = respelt_definition(self._exchange, node.definition, effect.definition)
             self._spelt = (node.definition, effect.definition, found)
         return self._spelt[2]
+
+    def _straight_request(self, effect: Request) -> Answered | None:
+        nodes, at = self.recorded.nodes, self.at
+        node, following = nodes[at], nodes[at + 1] if at + 1 < len(nodes) else None
+        message, alike = node.message, self._alike
+        if (
+            self._asked
+            or following is None
+            or message is None
+            or (answer := following.message) is None
+            or following.kind not in TAKES_RESPONSE
+            or (node.definition is not alike[0] or effect.definition is not alike[1])
+            or (node.from_history or node.facts or node.attempts or node.raised or node.then)
+            or (effect.streamed or not effect.appended or node.cut)
+        ):
+            return None
+        due = [*self._fresh, message]
+        written = list(map(dumps, due))
+        if written != effect.sent or effect.message != written[-1]:
+            return None
+        self._written += zip(due, written, strict=True)
+        self._sent += due
+        self._fresh = [answer]
+        self._asked = 1
+        return Answered(message=answer)
+
+    def _straight_calls(self, effect: Calls) -> Ended | None:
+        node, following = self.recorded.nodes[self.at], next(islice(self.recorded.nodes, self.at + 1, None), None)
+        if (
+            node.kind != 'CallToolsNode'
+            or following is None
+            or following.kind != 'ModelRequestNode'
+            or (node.results or node.raised or following.types or self.recorded.facts.get('imported'))
+            or (node.started is not None or node.finished is not None or node.cut)
+        ):
+            return None
+        results = told_in_order(node.message, effect.response, effect.calls, following.message)
+        order = range(len(effect.calls))
+        return None if results is None else Ended(started=order, finished=order, results=results)
 
     def _answer(self, effect: Request, node: Node) -> Outcome | Difference:
         """What came of a request: of the attempts in order, then of the one that counted."""
@@ -254,16 +330,10 @@ class Playback:
     def _sends_as_recorded(self, effect: Request, node: Node) -> bool:
         """Whether what is new in the first request of a node is, byte for byte, what came since the last request."""
         if effect is not self._same:
-            if not effect.appended or list(map(self._dumped, self._due(node))) != list(effect.sent):
+            if not effect.appended or list(map(dumps, self._due(node))) != list(effect.sent):
                 return False
             self._same = effect
         return True
-
-    def _dumped(self, message: JsonObject) -> bytes:
-        known = self._bytes.get(id(message))
-        if known is None:
-            known = self._bytes[id(message)] = dumps(message)
-        return known
 
     def _due(self, node: Node) -> list[JsonObject]:
         """Recorded messages that came since the last request."""
@@ -375,7 +445,6 @@ def _edited(messages: list[JsonObject], edit: JsonObject | None) -> list[JsonObj
 def _difference_at_end(
     recorded: Run,
     finish: Finish,
-    dumped: Callable[[JsonObject], bytes],
     match: Callable[[JsonObject, JsonObject, bool], Difference | None],
     counted: Callable[[Difference | None], Difference | None],
 ) -> tuple[int, Difference] | None:
@@ -385,8 +454,6 @@ def _difference_at_end(
         return last, Difference(cause='error', field='raised', recorded=_named(old), live=_named(new))
     expected = all_messages(recorded)
     begin = new_from(recorded)
-    if finish.new_from == begin and b'[%b]' % b','.join(map(dumped, expected)) == finish.messages:
-        return None
     live = cast('list[JsonObject]', own(finish.messages))
     if finish.new_from != begin or len(live) != len(expected):
         changed = Difference(

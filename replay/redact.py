@@ -78,6 +78,11 @@ class Redactor:
         self._last: tuple[bytes, bytes] = (b'', b'')
         self.learn(environ or {})
 
+    @property
+    def known(self) -> int:
+        """How many values of variables are known; it only grows."""
+        return len(self._known)
+
     def learn(self, environ: Mapping[str, str]) -> None:
         """Take on the values of environment variables, beside those that are known: a test may set and unset them."""
         names = sorted(filter(_is_secret_variable, environ), reverse=True)

@@ -437,7 +437,8 @@ class Session(Conductor):
             read = self._store.read(self.name, pending=pending)
             # One that was recorded before its secrets were known is played as it would be recorded today.
             cassette = replace(read, runs=tuple(veiled_run(run, self.redactor) for run in read.runs))
-            self._ledger.cassette = self._wording.before = cassette
+            self._ledger.plays(cassette)
+            self._wording.before = cassette
             self._ledger.exchange = Exchange.of(cassette.runs, now=_now, is_constant=self._own_text.has)
             self._ledger.places = Places(cassette.runs, exchange=self._ledger.exchange)
             return

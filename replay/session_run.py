@@ -42,6 +42,10 @@ class Ledger:
     """What finds minted values while runs are recorded."""
     cassette: Cassette | None = None
     """The cassette that is played."""
+    counted: tuple[Run, ...] = ()
+    """Its runs that counted into the usage of the run that started them."""
+    cleared: int = 0
+    """How many secrets the redactor knew when the cassette was read."""
     problems: list[ReplayError] = field(default_factory=list[ReplayError])
     live_requests: int = 0
     closed: bool = False
@@ -60,6 +64,16 @@ class Ledger:
     def recorded(self) -> tuple[Run, ...]:
         """The runs of the cassette that is played."""
         return self.cassette.runs if self.cassette else ()
+
+    def plays(self, cassette: Cassette) -> None:
+        """Take on the cassette that is played, without its secrets."""
+        self.cassette = cassette
+        self.counted = tuple(run for run in cassette.runs if 'counted_in' in run.facts)
+        self.cleared = self.redactor.known
+
+    def knows_secrets_of(self, tape: Tape) -> bool:
+        """Whether the messages of a run are those of its recording, which was looked through for all that is known."""
+        return tape.ended_as_recorded and self.redactor.known == self.cleared
 
     def as_version(self, run: Run, wire: str) -> Run:
         """A recording as the library version that replays it would have written it.
@@ -114,7 +128,7 @@ class SessionRun(RunConductor):
         self._ledger = ledger
         self._tape = tape
         self._divergence: ReplayError | None = None
-        self._unexecuted: dict[str, None] = {}  # names of tools
+        self._unexecuted: dict[str, str] = {}  # names of tools, and those without their secrets
 
     @property
     def tape(self) -> Tape:
@@ -128,12 +142,14 @@ class SessionRun(RunConductor):
 
     def check_open(self) -> None:
         """Make sure that the run may go on."""
-        self._ledger.check_open()
+        ledger = self._ledger
+        if ledger.closed or ledger.refusal is not None:
+            ledger.check_open()
 
     def diverged(self, divergence: Divergence) -> ReplayError:
         """Make the error to raise in the run; the first one stays."""
         if self._divergence is None:
-            unexecuted = () if divergence.cause in _TELL_ALL else tuple(self._unexecuted)
+            unexecuted = () if divergence.cause in _TELL_ALL else tuple(dict.fromkeys(self._unexecuted.values()))
             self._divergence = self._ledger.texts.diverged(divergence, unexecuted=unexecuted)
             self._ledger.problems.append(self._divergence)
         return self._divergence
@@ -150,17 +166,19 @@ class SessionRun(RunConductor):
     def skipped(self, tool: str, call: int) -> Sequence[Run]:
         """Note that a call is replayed, and give the recorded runs that it started."""
         ledger = self._ledger
-        name = ledger.redactor.text(tool)
-        self._unexecuted[name] = None
+        name = self._unexecuted.get(tool)
+        if name is None:
+            name = self._unexecuted[tool] = ledger.redactor.text(tool)
         ledger.places.cover((self._tape.name, name), call)
-        return list(counted_runs(ledger.recorded, self._tape.name, call))
+        return list(counted_runs(ledger.counted, self._tape.name, call)) if ledger.counted else ()
 
     def ended(self, messages: bytes, new_from: int) -> None:
         """Keep what the run ended with."""
         if not messages:
             return
         redactor = self._ledger.redactor
-        messages = redactor.data(messages)
+        if not self._ledger.knows_secrets_of(self._tape):
+            messages = redactor.data(messages)
         run = self._tape.run
         self.view = RunView(
             name=redactor.text(self._tape.name),

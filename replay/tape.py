@@ -142,6 +142,8 @@ class Tape:
         self.at = -1
         self.kinds: list[str] = []
         self.requests = 0
+        self.ended_as_recorded = False
+        """Whether the run was left with the very bytes of its recording."""
         self.fresh = recorded is None
         """Whether the run is none that the cassette has: recorded, from some place on, or bound to other requests."""
         self._apart: Apart = apart
@@ -155,6 +157,7 @@ class Tape:
         self.exchange = Exchange() if exchange is None else exchange
         """Which live values stand for which recorded ones, for tools that run live."""
         self._minting = None if self._draft is None else minting
+        self._plays = recorded is not None and apart == 'stop'  # and does nothing else
         self._answered = False  # by the recording
         self._kind = ''
         self._token = 0
@@ -223,6 +226,10 @@ class Tape:
         self.requests += isinstance(effect, Request)
         if self.divergence is not None:
             return Stop(divergence=self.divergence)
+        straight = self._playback.straight(effect) if self._plays and self._playback is not None else None
+        if straight is not None:
+            self._played = effect
+            return Replay(outcome=straight)
         asked, effect = effect, self._veiled(effect)
         respelt = None if self._playback is None else self._playback.respelt(effect)
         if isinstance(effect, Request) and self._carries:
@@ -235,6 +242,8 @@ class Tape:
         if self._minting is not None and isinstance(effect, Request):
             self._minting.asked(effect)
         played = self._resumed(effect) if self._playback is None else self._play(self._playback, effect)
+        if self._plays and respelt is None and isinstance(asked, Request) and self._playback is not None:
+            self._playback.know(asked.definition, cast('Request', effect).definition)
         if played is not None:
             return replace(played, respelt=respelt) if isinstance(played, Replay) and respelt else played
         return self._to_do(effect, respelt)
@@ -290,7 +299,11 @@ class Tape:
         self._advance('finish')
         if self._chunks:  # nobody saw to the end of the stream
             self._ended(Cut())
-        shown, finish = finish.messages, finish if self._veil is None else self._veil.finish(finish)
+        shown = finish.messages
+        if self._plays and self._ends_as_recorded(finish):
+            self.ended_as_recorded = True
+            return shown
+        finish = finish if self._veil is None else self._veil.finish(finish)
         seen = finish.messages
         if self._minting is not None:
             self._minting.left(finish.messages)
@@ -314,6 +327,12 @@ class Tape:
         return ended if self._veil is None else self._veil.ended(ended)
 
     # -- private
+
+    def _ends_as_recorded(self, finish: Finish) -> bool:
+        playback = self._playback
+        if playback is None or self.divergence is not None or self._chunks or playback.unplayed:
+            return False
+        return playback.ends_as_recorded(finish)
 
     @property
     def _carries(self) -> bool:

@@ -5,12 +5,13 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import is_
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from pydantic_core import PydanticSerializationError
 
 from agentrun._effects import ToolBatch, ToolWork, stops_run
-from agentrun._outcomes import ToolOutcome, ToolRetried
+from agentrun._outcomes import ToolOutcome, ToolRetried, ToolReturned
 from agentrun.messages import ModelResponse, ToolCallPart
 from agentrun.usage import RunUsage
 from replay.adapters._cancelled import being_cancelled, is_cancellation, to_be_cancelled
@@ -94,8 +95,9 @@ class TapedCalls:
             work: The means to carry them out.
             response: The response that made them.
         """
-        calls = [_named(call) for call in batch.calls]
-        answer = self._tape.begin(Calls(response=calls_of_response(response), calls=calls))
+        made = calls_of_response(response)
+        calls = _named_of(batch.calls, response, made)
+        answer = self._tape.begin(Calls(response=made, calls=calls))
         if isinstance(answer, Stop):
             raise self._conductor.diverged(answer.divergence)
         if isinstance(answer, Do):
@@ -285,7 +287,7 @@ class TapedCalls:
         failures: list[Exception] = []
         for index in ended.finished:
             result = ended.results.get(index)
-            if spends and result is not None:
+            if spends and result is not None and result.usage:
                 spend(self._account.usage, result.usage)
             try:
                 work.arrived(index, self._fed(index, result, batch.calls[index], work))
@@ -301,7 +303,10 @@ class TapedCalls:
 
     def _restored(self, index: int, result: ToolResult, call: ToolCallPart, work: ToolWork) -> ToolOutcome:
         """Make a recorded outcome again; a name of a type that has become another one is a difference."""
-        tag = result.types.get('content')
+        tag = result.types.get('content') if result.types else None
+        plain = tag is None and result.kind == 'return' and type(result.content) is str
+        if plain and result.metadata is None and result.user_content is None:  # as nearly all are
+            return ToolReturned(result.content)
         annotation = work.returns(index) if is_named(tag) else Any
         live = name_of(annotation) if is_named(tag) else tag
         try:
@@ -367,6 +372,13 @@ def calls_of_response(response: ModelResponse | None) -> JsonObject:
     """As much of a response as tells its calls apart."""
     parts: Sequence[object] = response.parts if response is not None else ()
     return {'parts': [_named(part) for part in parts if isinstance(part, ToolCallPart)]}
+
+
+def _named_of(calls: Sequence[ToolCallPart], response: ModelResponse | None, made: JsonObject) -> list[JsonObject]:
+    """What tells calls apart: the very same objects as in the response, if they are all that it made."""
+    if response is not None and len(calls) == len(response.parts) and all(map(is_, calls, response.parts)):
+        return cast('list[JsonObject]', made['parts'])
+    return [_named(call) for call in calls]
 
 
 def _named(call: ToolCallPart) -> JsonObject:

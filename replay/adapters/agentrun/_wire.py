@@ -103,24 +103,30 @@ class Responses:
 
     def __init__(self, run: Run | None) -> None:
         self._run = run
-        self._restored: dict[int, ModelMessage] = {}  # by the ids of their wire forms, which the run keeps alive
+        self._written: list[JsonObject] = []
+        self._restored: list[ModelMessage] = []
+        self._next = 0
 
     def restored(self, message: JsonObject) -> ModelResponse:
         """A response of wire JSON, one of the recording as a rule; a new object each time."""
         if self._run is not None:
             recorded = [node.message for node in self._run.nodes if node.kind in TAKES_RESPONSE]
             self._run = None
-            self._restored = _together([one for one in recorded if one is not None])
-        found = self._restored.pop(id(message), None)
-        return restored_response(message) if found is None else _as_given(found)
+            self._written = [one for one in recorded if one is not None]
+            self._restored = _together(self._written)
+        for at in range(self._next, len(self._restored)):  # they are asked for in their order
+            if self._written[at] is message:
+                self._next = at + 1
+                return _as_given(self._restored[at])
+        return restored_response(message)
 
 
-def _together(messages: list[JsonObject]) -> dict[int, ModelMessage]:
-    """Messages of wire JSON by the ids of that; none if one is foreign, which is told where the run comes to it."""
+def _together(messages: list[JsonObject]) -> list[ModelMessage]:
+    """Messages of wire JSON; none if one is foreign, which is told where the run comes to it."""
     try:
-        return dict(zip(map(id, messages), restored_messages(messages), strict=True))
+        return restored_messages(messages)
     except CassetteInconsistent:
-        return {}
+        return []
 
 
 def _as_given(message: ModelMessage) -> ModelResponse:
