@@ -205,11 +205,11 @@ class Tape:
         self.at += 1
         self._kind = kind
         self.kinds.append(kind)
-        facts = facts if self._veil is None else self._veil.facts(facts)
+        facts = self._veil.facts(facts) if facts and self._veil is not None else facts
         if self._draft is not None:
             self._draft.node(kind, facts)
-        if self._playback is not None:
-            self._compare(self._playback.node(kind, facts))
+        if self._playback is not None and (difference := self._playback.node(kind, facts)) is not None:
+            self._compare(difference)
         return None if self.divergence is None else Stop(divergence=self.divergence)
 
     def begin(self, effect: Effect) -> Answer:

@@ -91,13 +91,14 @@ class PartReader:
                 got=repr(kind),
             )
         self.call = self.types = None
-        wide = template.blank.copy()
-        settable = template.settable
-        for key, value in fields.items():
-            if key in settable:
-                wide[key] = self._data(key, value, field) if type(value) is dict else value
-            elif key != 'part':
-                self._special(wide, key, value, settable, field)
+        wide = template.blank | fields
+        del wide['part']
+        if len(wide) > len(template.blank) or 'part_kind' in fields:  # which is seldom
+            wide = self._with_specials(template, fields, field)
+        else:
+            for key, value in fields.items():
+                if type(value) is dict:
+                    wide[key] = self._data(key, value, field)
         if kind in {'user-prompt', 'file'}:
             wide['content'] = self._content(wide['content'], field)
         for key in template.needed:
@@ -149,6 +150,16 @@ class PartReader:
         for key, value in wide.items():
             if value is MISSING:
                 self._lacks(key, field)
+        return wide
+
+    def _with_specials(self, template: Template, fields: JsonObject, field: str) -> JsonObject:
+        wide = template.blank.copy()
+        settable = template.settable
+        for key, value in fields.items():
+            if key in settable:
+                wide[key] = self._data(key, value, field) if type(value) is dict else value
+            elif key != 'part':
+                self._special(wide, key, value, settable, field)
         return wide
 
     def _special(self, wide: JsonObject, key: str, value: Json, settable: frozenset[str], field: str) -> None:

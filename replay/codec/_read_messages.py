@@ -21,7 +21,8 @@ from ._state import (
 
 LINE_KEYS = frozenset({*MESSAGE_CHURN, 'parts'})
 CHURN_KEYS = frozenset(CHURN)
-_SELDOM = ('metadata', *SELDOM)
+_SELDOM = ('run_id', 'metadata', *SELDOM)
+_SAYS_NO_MORE = 2  # keys of a node that has parts and nothing else
 
 _NOTHING: JsonObject = {}
 
@@ -41,6 +42,7 @@ class MessageReader:
         self.types: JsonObject = {}
         """Type marks on the parts of the messages that were read since this was emptied, by path."""
         self._templates = templates(wire)
+        self._blanks: dict[str, JsonObject] = {}
         self._course = course
         self._place = place
         self._provider = self._lines(packed, 'provider')
@@ -69,14 +71,18 @@ class MessageReader:
         course = self._course
         if course.imported:
             self._begin_times(packed)
-        wide = self._templates.messages['request'].blank.copy()
+        wide = self._blank('request').copy()
         shorts = self._shorts(packed)
         wide['parts'] = [self._request_part(short, index, before) for index, short in enumerate(shorts)]
+        wide['instructions'] = instructions
+        if len(packed) == _SAYS_NO_MORE and not course.imported:
+            if 'timestamp' in wide:
+                wide['timestamp'] = course.now()
+            return wide
         time = packed.get('timestamp', self._time) if course.imported else packed.get('timestamp', course.now())
         time = self._place.optional_text(time, 'timestamp')
         if 'timestamp' in wide:
             wide['timestamp'] = time
-        wide['instructions'] = instructions
         self._seldom(wide, packed)
         self._end_times()
         return wide
@@ -87,27 +93,36 @@ class MessageReader:
         if course.imported:
             self._begin_times(packed)
         line = self._next_line(self._provider, 'provider', 'responses')
-        wide = self._templates.messages['response'].blank.copy()
-        for key in MODEL_KEYS:
-            if key in wide:
-                wide[key] = packed[key] if key in packed else course.model.get(key)
+        wide = self._blank('response').copy()
+        more = len(packed) > _SAYS_NO_MORE
+        if more:
+            wide |= {key: packed[key] for key in MODEL_KEYS if key in packed and key in wide}
         wide['timestamp'] = line.get('timestamp', self._time if course.imported else course.now())
         wide['parts'] = self._response_parts(packed, line, wide['provider_name'])
         wide['usage'] = self.parts.usage(line.get('usage'), 'provider.usage')
         wide['provider_details'] = line.get('provider_details')
         wide['provider_response_id'] = line.get('provider_response_id')
-        self._seldom(wide, packed)
+        if more:
+            self._seldom(wide, packed)
         course.response_seen(wide)
         usual = usual_finish(course.calls, wide['provider_name'])
-        wide['finish_reason'] = packed.get('finish_reason', usual)
+        wide['finish_reason'] = packed.get('finish_reason', usual) if more else usual
         self._end_times()
         return wide
 
+    def _blank(self, kind: str) -> JsonObject:
+        """How messages of a kind begin in this run: with what goes without saying there."""
+        blank = self._blanks.get(kind)
+        if blank is None:
+            course = self._course
+            usual = {'run_id': course.run_id, 'conversation_id': course.conversation_id}
+            usual |= {key: course.model.get(key) for key in MODEL_KEYS}
+            template = self._templates.messages[kind].blank
+            blank = self._blanks[kind] = template | {key: value for key, value in usual.items() if key in template}
+        return blank
+
     def _seldom(self, wide: JsonObject, packed: JsonObject) -> None:
         """Take what a message seldom says: whose it is where that goes without saying, and keys of some versions."""
-        wide['run_id'] = packed.get('run_id', self._course.run_id)
-        if 'conversation_id' in wide:
-            wide['conversation_id'] = self._course.conversation_id
         for key in _SELDOM:
             if key not in packed:
                 continue

@@ -3,13 +3,12 @@
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from operator import is_
-from typing import NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from agentrun._ambient import Source
-from agentrun._core._nodes import CallToolsNode, ModelRequestNode, UserPromptNode
 from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch, ToolWork
 from agentrun.messages import ModelMessage, ModelRequest, ModelResponse
 from agentrun.models._base import StreamedResponse
@@ -39,6 +38,9 @@ from replay.cassette import CUT
 from replay.effects import Answered, Count, Counted, Cut, Do, Failed, Finish, Outcome, Replay, Request, Stop, Wait
 from replay.errors import ReplayError
 from replay.match import Difference
+
+if TYPE_CHECKING:
+    from agentrun._core._nodes import CallToolsNode, ModelRequestNode
 
 _Answer = TypeVar('_Answer')
 
@@ -100,16 +102,15 @@ class TapedRun:
         self._conductor.check_open()
         kind = type(node).__name__
         facts: JsonObject = {}
-        match node:
-            case UserPromptNode():
-                facts['deferred_tool_results'] = self._deferred
-            case ModelRequestNode(request=request):
-                self._request = request
-            case CallToolsNode(model_response=response):
-                self._response = response
-            case _:
-                pass
+        if kind == 'ModelRequestNode':  # to ask for the class takes its metaclass much longer
+            self._request = cast('ModelRequestNode[Any, Any]', node).request
+        elif kind == 'CallToolsNode':
+            self._response = cast('CallToolsNode[Any, Any]', node).model_response
+        elif kind == 'UserPromptNode':
+            facts['deferred_tool_results'] = self._deferred
         answer = self._tape.node(kind, **facts)
+        if answer is None:
+            return None
         return self._cancelled_before(kind, facts) if isinstance(answer, Wait) else self._go_on(answer)
 
     async def request(self, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
