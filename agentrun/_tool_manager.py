@@ -93,6 +93,9 @@ class ToolManager(Generic[AgentDepsT]):
     def should_call_sequentially(self, calls: Sequence[ToolCallPart]) -> bool:
         """Tell whether calls of one response may not run at the same time: one `sequential` tool is enough."""
         tools = self._in_step()[1]
+        if len(calls) == 1:
+            tool = tools.get(calls[0].tool_name)
+            return _sequential.get() or (tool is not None and tool.tool_def.sequential)
         called = {call.tool_name for call in calls}
         return _sequential.get() or any(tools[name].tool_def.sequential for name in called if name in tools)
 

@@ -270,8 +270,11 @@ class UsageLimits:
 
     def has_token_limits(self) -> bool:
         """Return whether `check_tokens` can ever raise."""
-        limits = self.input_tokens_limit, self.output_tokens_limit, self.total_tokens_limit
-        return any(limit is not None for limit in limits)
+        return (
+            self.input_tokens_limit is not None
+            or self.output_tokens_limit is not None
+            or self.total_tokens_limit is not None
+        )
 
     def check_before_request(self, usage: RunUsage) -> None:
         """Check whether one more request may be made.
@@ -284,7 +287,8 @@ class UsageLimits:
         """
         if self.request_limit is not None and usage.requests >= self.request_limit:
             raise UsageLimitExceeded(f'The next request would exceed the request_limit of {self.request_limit}')
-        self._check(usage, _CHECKED_BEFORE, 'The next request would exceed')
+        if self.has_token_limits():
+            self._check(usage, _CHECKED_BEFORE, 'The next request would exceed')
 
     def check_tokens(self, usage: RunUsage) -> None:
         """Check what responses have used.
@@ -295,7 +299,8 @@ class UsageLimits:
         Raises:
             UsageLimitExceeded: If more tokens were used than allowed.
         """
-        self._check(usage, _CHECKED_AFTER, 'Exceeded')
+        if self.has_token_limits():
+            self._check(usage, _CHECKED_AFTER, 'Exceeded')
 
     def check_before_tool_call(self, projected_usage: RunUsage) -> None:
         """Check whether a batch of tool calls may run.

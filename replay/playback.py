@@ -241,7 +241,7 @@ class Playback:
         ):
             return None
         results = told_in_order(node.message, effect.response, effect.calls, following.message)
-        order = range(len(effect.calls))
+        order = list(range(len(effect.calls)))
         return None if results is None else Ended(started=order, finished=order, results=results)
 
     def _answer(self, effect: Request, node: Node) -> Outcome | Difference:

@@ -139,6 +139,10 @@ class Redactor:
         """Whether a look at all of a value, a dataclass or JSON, shows that it holds no secret."""
         return not self._may_hold(dumps(cast('Json', value)).decode())
 
+    def clears_text(self, text: str) -> bool:
+        """Whether a text surely holds no secret: nothing that one begins with, however it goes on."""
+        return not (self._any or _has_anchor(text) or any(spelling in text for spelling in self._spellings))
+
     def data(self, data: bytes) -> bytes:
         """Redact JSON as canonical bytes.
 

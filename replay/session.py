@@ -42,7 +42,7 @@ from .session_network import network_blocked
 from .session_run import Ledger, SessionRun
 from .store import Store
 from .tape import REBOUND, Apart, Tape
-from .veil import Veil, veiled_run
+from .veil import Veil
 from .verdicts import Texts
 from .wording import Wording
 
@@ -434,9 +434,7 @@ class Session(Conductor):
         if not pending and not self._store.exists(self.name):
             return
         if MODES[self.mode][Found.RECORDED] is not Action.RECORD:
-            read = self._store.read(self.name, pending=pending)
-            # One that was recorded before its secrets were known is played as it would be recorded today.
-            cassette = replace(read, runs=tuple(veiled_run(run, self.redactor) for run in read.runs))
+            cassette = self._store.read_redacted(self.name, pending=pending)
             self._ledger.plays(cassette)
             self._wording.before = cassette
             self._ledger.exchange = Exchange.of(cassette.runs, now=_now, is_constant=self._own_text.has)

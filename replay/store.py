@@ -23,7 +23,7 @@ from .journal_file import hold
 from .keep import kept
 from .names import PENDING, SUFFIX, checked_name
 from .redact import Redactor
-from .veil import Leak, SecretLeft, leaks_of
+from .veil import Leak, SecretLeft, leaks_of, veiled_cassette
 
 __all__ = ('Store', 'probe', 'read_bytes', 'read_cassette', 'write_bytes')
 
@@ -83,6 +83,17 @@ class Store:
             StoreFailed: If the disk says no.
         """
         return read_cassette(self.path(name, pending=pending), limits=self.limits)
+
+    def read_redacted(self, name: str, *, pending: bool = False) -> Cassette:
+        """Read a cassette as it would be recorded today: without secrets that were not known when it was.
+
+        Raises:
+            ReplayError: As for `read`.
+        """
+        path = self.path(name, pending=pending)
+        data = read_bytes(path, limits=self.limits)
+        redactor = self._redactor or Redactor(os.environ)
+        return veiled_cassette(loads(data, name=path.as_posix(), limits=self.limits), redactor, text=data)
 
     def write(self, name: str, cassette: Cassette, *, pending: bool = False, oldest: date | None = None) -> bool:
         """Write a cassette unless nothing but `recorded`, or the order in which parallel tools ended, would change.

@@ -5,6 +5,7 @@ A tape sees nothing that has not passed here, on its way in while recording and 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from operator import is_
 from typing import TypeVar, cast
 
 from .canon import Json, JsonObject, dumps, own
@@ -16,12 +17,16 @@ from .redact import Redactor, has_stand_in
 from .redact_streams import redacted_stream
 from .streams import Stream, assembled
 
-__all__ = ('Leak', 'SecretLeft', 'Veil', 'leaks_of', 'marked', 'redacted_error', 'veiled_run')
+__all__ = ('Leak', 'SecretLeft', 'Veil', 'leaks_of', 'marked', 'redacted_error', 'veiled_cassette', 'veiled_run')
 
 REDACTED = 'redacted'
 """The mark of a run that holds stand-ins."""
 
 _Value = TypeVar('_Value')
+
+
+_IN_PIECES = (b'|":', b'\\u', b'\\/')
+"""Marks of long texts as lines, and of characters that need not be written as escapes."""
 
 
 class SecretLeft(ReplayError):  # noqa: N818  # named like the other errors of this package
@@ -172,6 +177,29 @@ def veiled_run(run: Run, redactor: Redactor) -> Run:
         facts=_object(run.facts, redactor),
         minted={name: one for name, one in run.minted.items() if redactor.json(one) is one},
     )
+
+
+def veiled_cassette(cassette: Cassette, redactor: Redactor, *, text: bytes) -> Cassette:
+    """Redact a cassette as `veiled_run` does its runs.
+
+    Its text says all that they hold, with as few escapes as there can be, but for long texts that stand in it as lines,
+    for what was streamed and for escapes by hand; without these, one that holds no beginning of a secret holds none.
+
+    Args:
+        cassette: What is redacted.
+        redactor: What knows secrets.
+        text: The text that it was read from.
+
+    Returns:
+        The cassette itself if it holds no secret.
+    """
+    in_pieces = any(mark in text for mark in _IN_PIECES) or any(
+        node.stream for run in cassette.runs for node in run.nodes
+    )
+    if not in_pieces and redactor.clears_text(text.decode()):
+        return cassette
+    runs = tuple(veiled_run(run, redactor) for run in cassette.runs)
+    return cassette if all(map(is_, runs, cassette.runs)) else replace(cassette, runs=runs)
 
 
 def leaks_of(cassette: Cassette, redactor: Redactor, *, text: str) -> tuple[Leak, ...]:

@@ -99,9 +99,7 @@ def test_what_only_looks_like_a_key_or_an_infinity_is_read(text: str):
 
 
 @given(st.lists(st.tuples(st.sampled_from(['a', 'b', ':', '"', 'c:']), values), max_size=4), st.booleans())
-def test_a_key_that_stands_twice_is_found_whatever_stands_beside_it(
-    pairs: list[tuple[str, canon.Json]], escaped: bool
-):
+def test_a_key_that_stands_twice_is_found_whatever_stands_beside_it(pairs: list[tuple[str, canon.Json]], escaped: bool):
     text = ', '.join(f'{json.dumps(key)}: {json.dumps(value, ensure_ascii=escaped)}' for key, value in pairs)
     if len({key for key, _ in pairs}) == len(pairs):
         assert canon.loads(f'{{{text}}}') == dict(pairs)

@@ -83,6 +83,7 @@ class TapedCalls:
         """How many tools ran to a result."""
         self._conductor = conductor
         self._tape = conductor.tape
+        self._executes = conductor.options.runs_tools
         self._account = account
         self._depth = depth
         self._called = 0  # calls of the batches before this one
@@ -102,7 +103,7 @@ class TapedCalls:
             raise self._conductor.diverged(answer.divergence)
         if isinstance(answer, Do):
             await self._run_tools(answer.token, batch, work)
-        elif not self._conductor.options.runs_tools or all(self._how(call) == 'replay' for call in batch.calls):
+        elif not self._executes or all(self._how(call) == 'replay' for call in batch.calls):
             ended = cast('Ended', answer.outcome)
             self._feed(ended, batch, work)
             if ended.cut:
@@ -262,7 +263,7 @@ class TapedCalls:
     def _fed(self, index: int, result: ToolResult | None, call: ToolCallPart, work: ToolWork) -> ToolOutcome:
         if result is None:
             raise self._lacks(call)
-        if self._how(call) == 'replay':
+        if not self._executes or self._how(call) == 'replay':
             self._skip(index, call)
         if result.raised is not None:
             raise rebuilt(result.raised)
@@ -283,7 +284,8 @@ class TapedCalls:
 
     def _feed(self, ended: Ended, batch: ToolBatch, work: ToolWork, *, spends: bool = True) -> None:
         """Let recorded calls arrive. The first error is raised when all have: others ended before it was seen."""
-        self._skip_forestalled(ended, batch)
+        if len(ended.results) < len(batch.calls):
+            self._skip_forestalled(ended, batch)
         failures: list[Exception] = []
         for index in ended.finished:
             result = ended.results.get(index)
@@ -297,9 +299,9 @@ class TapedCalls:
                 failures.append(error)
         if failures:
             raise failures[0]
-        never = [call for index, call in enumerate(batch.calls) if index not in ended.finished]
-        if never and not ended.cut:
-            raise self._lacks(never[0])
+        if len(ended.finished) < len(batch.calls) and not ended.cut:
+            never = next(call for index, call in enumerate(batch.calls) if index not in ended.finished)
+            raise self._lacks(never)
 
     def _restored(self, index: int, result: ToolResult, call: ToolCallPart, work: ToolWork) -> ToolOutcome:
         """Make a recorded outcome again; a name of a type that has become another one is a difference."""

@@ -240,7 +240,11 @@ class TapedRun:
     def _asked(self, call: ModelCall, *, streamed: bool = False) -> Do | Replay:
         """Tell the tape of a request, and let its messages show values that were minted in the run as recorded."""
         effect = self._effect(call, streamed=streamed)
-        answer = self._go_on(self._tape.begin(effect))
+        answer = self._tape.begin(effect)
+        if isinstance(answer, Stop):
+            return self._go_on(answer)
+        if answer.respelt is None:
+            return answer
         own = self._request if self._request is not None else cast('ModelRequest', call.messages[-1])
         put_back(call.messages, own, effect, answer.respelt, by=restored_messages)
         return answer

@@ -89,7 +89,7 @@ def restored_messages(messages: Sequence[JsonObject]) -> list[ModelMessage]:
 
 def restored_response(message: JsonObject) -> ModelResponse:
     """A response of wire JSON. The time in its provider's details is a datetime, as providers give it."""
-    return _as_given(restored_messages([message])[0])
+    return _as_given(cast('ModelResponse', restored_messages([message])[0]))
 
 
 class Responses:
@@ -104,7 +104,7 @@ class Responses:
     def __init__(self, run: Run | None) -> None:
         self._run = run
         self._written: list[JsonObject] = []
-        self._restored: list[ModelMessage] = []
+        self._restored: list[ModelResponse] = []
         self._next = 0
 
     def restored(self, message: JsonObject) -> ModelResponse:
@@ -121,17 +121,16 @@ class Responses:
         return restored_response(message)
 
 
-def _together(messages: list[JsonObject]) -> list[ModelMessage]:
+def _together(messages: list[JsonObject]) -> list[ModelResponse]:
     """Messages of wire JSON; none if one is foreign, which is told where the run comes to it."""
     try:
-        return restored_messages(messages)
+        return cast('list[ModelResponse]', restored_messages(messages))
     except CassetteInconsistent:
         return []
 
 
-def _as_given(message: ModelMessage) -> ModelResponse:
+def _as_given(found: ModelResponse) -> ModelResponse:
     """A response with the time in its provider's details as providers give it."""
-    found = cast('ModelResponse', message)
     details = found.provider_details
     if details and isinstance(when := details.get('timestamp'), str):
         details['timestamp'] = _as_time(when)
