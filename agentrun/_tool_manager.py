@@ -62,6 +62,10 @@ class ToolManager(Generic[AgentDepsT]):
         finally:
             _sequential.reset(token)
 
+    def serves(self, ctx: RunContext[AgentDepsT]) -> bool:
+        """Whether this is the manager of the step that `ctx` belongs to."""
+        return self.ctx is not None and self.ctx.run_step == ctx.run_step
+
     async def for_run_step(self, ctx: RunContext[AgentDepsT]) -> ToolManager[AgentDepsT]:
         """Return the manager of the step that `ctx` belongs to: this one, if it is that step's.
 

@@ -180,7 +180,7 @@ def _add_tokens(usage: UsageBase, other: UsageBase) -> None:
     usage.input_audio_tokens += other.input_audio_tokens
     usage.cache_audio_read_tokens += other.cache_audio_read_tokens
     usage.output_tokens += other.output_tokens
-    for name, value in other.details.items():
+    for name, value in other.details.items() if other.details else ():
         usage.details[name] = usage.details.get(name, 0) + value
 
 

@@ -222,7 +222,7 @@ class Playback:
             return None
         due = [*self._fresh, message]
         written = list(map(dumps, due))
-        if written != effect.sent or effect.message != written[-1]:
+        if written != list(effect.sent) or effect.message != written[-1]:
             return None
         self._written += zip(due, written, strict=True)
         self._sent += due

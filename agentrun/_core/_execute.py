@@ -114,7 +114,7 @@ async def _run_batch(move: RunBatch, deps: GraphAgentDeps[Any, Any], step: int, 
             await work.perform(work.execute)
         else:
             await deps.handler.call_tools(batch, work)
-    return BatchDone([work.settled[index] for index in range(len(move.calls))])
+    return BatchDone(list(map(work.settled.__getitem__, range(len(move.calls)))))
 
 
 class _Work:

@@ -47,12 +47,13 @@ class SentHistory:
 
     def of(self, history: list[ModelMessage]) -> list[ModelMessage]:
         """Return the messages to send: a new list, with neighbours merged as by `merged`."""
-        if self._length > len(history) or (self._length and history[self._length - 1] is not self._last):
-            self._length, self._doubles = 0, []
-        for index in range(max(self._length, 1), len(history)):
+        length, known = len(history), self._length
+        if known > length or (known and history[known - 1] is not self._last):
+            known, self._doubles = 0, []
+        for index in range(known or 1, length):
             if history[index].kind == history[index - 1].kind:
                 self._doubles.append(index)
-        self._length = len(history)
+        self._length = length
         self._last = history[-1] if history else None
         return self._sent(history) if self._doubles else history[:]
 

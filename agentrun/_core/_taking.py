@@ -63,7 +63,7 @@ async def take_turn(ctx: RunCtx[Any], node: TurnNode) -> AskAgain | Finish:
     """
     state, deps = ctx.state, ctx.deps
     run_context = run_context_of(state, deps)
-    if _has_calls(node.model_response):
+    if not deps.tool_manager.serves(run_context) and _has_calls(node.model_response):
         deps.tool_manager = await deps.tool_manager.for_run_step(run_context)
     turn = _turn_of(ctx, node, None)
     move = turn.begin()

@@ -295,7 +295,8 @@ class Turn:
         if not batch:
             return self._close([])
         self._check_limit(len(batch))
-        self._tell_of_calls(batch)
+        if self._events is not None:
+            self._tell_of_calls(batch)
         self._batch = batch
         self.at = _BATCH
         return RunBatch(batch, answers)
@@ -325,8 +326,12 @@ class Turn:
     def _close(self, deferred: list[tuple[ToolCallPart, ToolDeferred]]) -> Move:
         if self._answers is None:
             found = self._calls
-            left = [(call, ToolDeferred(kind)) for kind in _PUT_OFF if kind in found for call in found[kind]]
-            if self._final is None:
+            left: list[tuple[ToolCallPart, ToolDeferred]] = []
+            if 'external' in found or 'unapproved' in found:
+                left = [(call, ToolDeferred(kind)) for kind in _PUT_OFF for call in found.get(kind, ())]
+            if not left:
+                pass
+            elif self._final is None:
                 deferred = deferred + left
                 self._tell_of_calls(call for call, _ in left)
             elif not isinstance(self._final.output, DeferredToolRequests):

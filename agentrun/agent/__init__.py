@@ -285,7 +285,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
             source, handler = self._seam(user_prompt, history, deferred_tool_results, counted)
             with _ambient.use(source):
                 state = GraphAgentState(message_history=history, usage=counted)
-            run_deps = GraphAgentDeps[AgentDepsT, Any](
+            run_deps = GraphAgentDeps(
                 user_deps=self._deps_of_run(deps),
                 prompt=user_prompt,
                 new_message_index=len(history),
@@ -324,7 +324,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
         deferred_tool_results: DeferredToolResults | None,
         texts: InstructionTexts[AgentDepsT],
     ) -> UserPromptNode[AgentDepsT, Any]:
-        return UserPromptNode[AgentDepsT, Any](
+        return UserPromptNode(
             user_prompt=prompt,
             deferred_tool_results=deferred_tool_results,
             instructions=texts.literal,

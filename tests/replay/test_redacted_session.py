@@ -241,6 +241,22 @@ async def test_a_cassette_from_before_redaction_is_played(tmp_path: Path, monkey
     assert 'the words of it' not in shown(replayed)
 
 
+async def test_a_secret_that_becomes_known_while_its_recording_is_played_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def model(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[TextPart('the words of it')])
+
+    agent = Agent(FunctionModel(model), name='trip')
+    async with use_cassette('trip', dir=tmp_path, record='rewrite'):
+        await agent.run('go')
+    async with use_cassette('trip', dir=tmp_path) as session:
+        monkeypatch.setenv('TRIP_TOKEN', 'the words of it')
+        await agent.run('go')
+    assert 'the words of it' in on_disk(tmp_path)
+    assert '<secret:env TRIP_TOKEN>' in session.all_messages_json().decode()
+
+
 async def test_rules_of_the_user_redact_a_run(tmp_path: Path):
     rules: list[UserRule] = [('ticket', 'TICKET-[0-9]+'), without_mallory]
     recorded, _, _ = await run('TICKET-17 of Mallory', tmp_path, record='rewrite', redact=rules)

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,9 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from replay import canon
 from replay.cassette import Definition, Node, Raised, Run, ToolResult
-from replay.effects import Answered, Count, Counted, Do, Ended, Failed, Replay, Stop
+from replay.effects import Answered, Count, Counted, Do, Ended, Failed, Replay, Request, Stop
 from replay.modes import MODES, Action, Found
-from replay.playback import all_messages, new_from, node_of_message
+from replay.playback import Playback, all_messages, new_from, node_of_message
 from replay.redact import Redactor
 from replay.tape import Tape, TapeError
 from replay.veil import Veil
@@ -61,6 +63,73 @@ def start(tape: Tape, *kinds: str) -> Tape:
 )
 def test_each_mode_says_what_to_do_with_what_is_there(mode: Any, actions: tuple[Action, ...]):
     assert tuple(MODES[mode][found] for found in (Found.RECORDED, Found.LACKING, Found.NO_CASSETTE)) == actions
+
+
+# -- the short way
+
+
+@pytest.fixture(name='known')
+def known_definition() -> tuple[Playback, Definition]:
+    """A recording whose first request was found to carry the recorded definition."""
+    definition = Definition(instructions='Look.')
+    run = record()
+    nodes = [replace(one, definition=one.definition and definition) for one in run.nodes]
+    playback = Playback(replace(run, nodes=tuple(nodes)))
+    live = Definition(instructions='Look.')
+    playback.node('UserPromptNode', {})
+    playback.node('ModelRequestNode', {})
+    first = request(FIRST, definition=live)
+    assert playback.straight(first) is None
+    assert playback.compare(first) is None
+    playback.know(live, live)
+    playback.answer(first)
+    playback.node('CallToolsNode', {})
+    return playback, live
+
+
+def test_the_short_way_gives_what_the_long_one_gives(known: tuple[Playback, Definition]):
+    playback, live = known
+    batch = calls(RESPONSE)
+    assert playback.straight(batch) is None  # the order in which the calls ended was recorded
+    playback.node('ModelRequestNode', {})
+    second = request(SECOND, RESPONSE, definition=live)
+    assert playback.straight(second) == Answered(message=LAST)
+    assert playback.straight(second) is None  # a node's second request may be another one
+    playback.node('CallToolsNode', {})
+    playback.node('End', {})
+    assert playback.ends_as_recorded(finish(FIRST, RESPONSE, SECOND, LAST))
+
+
+def test_the_short_way_gives_the_results_of_calls_in_their_order():
+    node = replace(record().nodes[2], started=None, finished=None)
+    nodes = (*record().nodes[:2], node, *record().nodes[3:])
+    playback = Playback(replace(record(), nodes=nodes))
+    for kind in ('UserPromptNode', 'ModelRequestNode', 'CallToolsNode'):
+        playback.node(kind, {})
+    assert playback.straight(calls(RESPONSE)) == playback.answer(calls(RESPONSE))
+    assert playback.straight(calls(RESPONSE, 0)) is None
+    assert playback.straight(calls(RESPONSE, 1, 0)) is None
+    assert playback.straight(calls(answered(call(id='c1'), call('jump', id='other')))) is None
+
+
+@pytest.mark.parametrize(
+    'other',
+    [
+        lambda live: request(SECOND, answered(call(id='c1'), call('jump', id='c2', args={'n': 1})), definition=live),
+        lambda live: request(asked(returned(2), returned(2, 'jump', 'c2')), RESPONSE, definition=live),
+        lambda live: request(SECOND, FIRST, RESPONSE, definition=live, appended=False),
+        lambda live: request(SECOND, RESPONSE, definition=Definition(instructions='Look twice.')),
+        lambda live: replace(request(SECOND, RESPONSE, definition=live), streamed=True),
+        lambda live: replace(request(SECOND, RESPONSE, definition=live), message=canon.dumps(FIRST)),
+    ],
+    ids=['response', 'request', 'all', 'definition', 'streamed', 'message'],
+)
+def test_what_is_not_exactly_as_recorded_goes_the_long_way(
+    known: tuple[Playback, Definition], other: Callable[[Definition], Request]
+):
+    playback, live = known
+    playback.node('ModelRequestNode', {})
+    assert playback.straight(other(live)) is None
 
 
 # -- record
