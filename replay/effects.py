@@ -135,7 +135,7 @@ class Stop:
     divergence: Divergence
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Wait:
     """Answer to a node: the recorded run was cancelled before it came to another one. Wait to be cancelled, too."""
 

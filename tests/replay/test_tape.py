@@ -112,16 +112,19 @@ def test_the_short_way_gives_the_results_of_calls_in_their_order():
     assert playback.straight(calls(answered(call(id='c1'), call('jump', id='other')))) is None
 
 
+OTHERS: list[Callable[[Definition], Request]] = [
+    lambda live: request(SECOND, answered(call(id='c1'), call('jump', id='c2', args={'n': 1})), definition=live),
+    lambda live: request(asked(returned(2), returned(2, 'jump', 'c2')), RESPONSE, definition=live),
+    lambda live: request(SECOND, FIRST, RESPONSE, definition=live, appended=False),
+    lambda live: request(SECOND, RESPONSE, definition=Definition(instructions='Look twice.')),
+    lambda live: replace(request(SECOND, RESPONSE, definition=live), streamed=True),
+    lambda live: replace(request(SECOND, RESPONSE, definition=live), message=canon.dumps(FIRST)),
+]
+
+
 @pytest.mark.parametrize(
     'other',
-    [
-        lambda live: request(SECOND, answered(call(id='c1'), call('jump', id='c2', args={'n': 1})), definition=live),
-        lambda live: request(asked(returned(2), returned(2, 'jump', 'c2')), RESPONSE, definition=live),
-        lambda live: request(SECOND, FIRST, RESPONSE, definition=live, appended=False),
-        lambda live: request(SECOND, RESPONSE, definition=Definition(instructions='Look twice.')),
-        lambda live: replace(request(SECOND, RESPONSE, definition=live), streamed=True),
-        lambda live: replace(request(SECOND, RESPONSE, definition=live), message=canon.dumps(FIRST)),
-    ],
+    OTHERS,
     ids=['response', 'request', 'all', 'definition', 'streamed', 'message'],
 )
 def test_what_is_not_exactly_as_recorded_goes_the_long_way(
@@ -435,14 +438,14 @@ def test_another_node_than_the_recorded_one_is_a_divergence():
     tape = player(record())
     assert tape.node('UserPromptNode') is None
     stop = tape.node('CallToolsNode')
-    assert stop is not None
+    assert isinstance(stop, Stop)
     assert (stop.divergence.cause, stop.divergence.node, stop.divergence.kind) == ('order', 1, 'ModelRequestNode')
 
 
 def test_a_node_after_the_recorded_end_is_a_divergence():
     tape = start(player(Run(name='a', agent='a', nodes=(Node(kind='UserPromptNode'),))), 'UserPromptNode')
     stop = tape.node('End')
-    assert stop is not None
+    assert isinstance(stop, Stop)
     assert (stop.divergence.node, stop.divergence.kind) == (1, 'End')
 
 

@@ -57,7 +57,7 @@ PLANTED = {
     'a value of lines': 'tulips\nand windmills',
     'a value with quotes': 'tulips "and" \\mills/',
 }
-PLACES = {
+PLACES: dict[str, Callable[[str], JsonObject]] = {
     'text': lambda secret: text(f'It is {secret}'),
     'a long text': lambda secret: text(f'{LONG}{secret}\n{LONG}'),
     'arguments': lambda secret: call(args={'q': [secret]}),
