@@ -7,6 +7,7 @@ reported as what it is, and not as a run that is not there.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import cast
 
 from .adapters import Started
@@ -111,8 +112,10 @@ class Places:
         """The name that a run had when it was recorded before, among several that start in any order."""
         place = _place(started.within)
         there = [run for run in self._earlier if run.agent == agent and run.name.rpartition('/')[0] == place]
-        free = [run for run in there if run.name not in self._taken and begins_alike(run, started, self._exchange)]
-        return min(free, key=self._rank(started)).name if len(there) > 1 and free else None
+        rank = self._rank(started)
+        free = [(rank(run), run.name) for run in there if run.name not in self._taken] if len(there) > 1 else []
+        best, name = min(free, key=itemgetter(0), default=(_OTHER, ''))
+        return name if best < _OTHER else None
 
     def _rank(self, started: Started) -> Callable[[Run], int]:
         """How well recordings go with a run that starts: equal ones first, then those that are up to minted values."""
@@ -122,9 +125,13 @@ class Places:
                 return 0
             if begins_alike(run, started, self._exchange):
                 return 1
-            return 2 if _asked_alike(run, started, None) else 3  # a history may hold what is made anew
+            return 2 if _asked_alike(run, started, None) else _OTHER  # a history may hold what is made anew
 
         return rank
+
+
+_OTHER = 3
+"""How well a recording goes with a run that asks something else."""
 
 
 @lru_cache(maxsize=256)

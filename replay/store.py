@@ -244,7 +244,7 @@ def _with_orders(cassette: Cassette, there: Cassette) -> Cassette:
     """Let the calls of a batch start and end in the order that is there already.
 
     Which of two tools that run side by side is first differs from one recording to the next, and is no change of what
-    an agent does. Where a node failed, calls may not have ended, and that is one.
+    an agent does. Where a node failed, other calls may have ended, and that is one.
     """
     orders = {run.name: run.nodes for run in there.runs}
     runs = [
@@ -258,7 +258,8 @@ def _with_orders(cassette: Cassette, there: Cassette) -> Cassette:
 
 def _with_order(node: Node, there: Node) -> Node:
     failed = node.raised is not None or there.raised is not None
-    return replace(node, started=there.started, finished=node.finished if failed else there.finished)
+    others = failed and sorted(node.finished or ()) != sorted(there.finished or ())
+    return replace(node, started=there.started, finished=node.finished if others else there.finished)
 
 
 def _passes_link(folder: Path, path: Path) -> bool:

@@ -122,3 +122,11 @@ def test_a_recording_that_ended_before_its_first_request_is_found_by_its_prompt(
         Run(name=name, agent='trip', facts={'prompt': prompt}) for name, prompt in (('trip', 'a'), ('trip#2', 'b'))
     ]
     assert found(Places(ended), started('b'), started('a')) == ['trip#2', 'trip']
+
+
+def test_a_run_that_is_recorded_anew_keeps_its_name_though_what_it_was_handed_was_made_anew():
+    history, other = OLD, [asked(user('Before')), answered(text('Something else'))]
+    earlier = [run('trip', 'a', history=history), run('trip#2', 'b', history=history)]
+    places = Places(earlier=earlier)
+    starts = [started('b', history=other), started('a', history=other)]
+    assert [places.name('trip', one) for one in starts] == ['trip#2', 'trip']

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from replay.cassette import Cassette, Node, Run
+from replay.cassette import Cassette, Node, Raised, Run
 from replay.codec import Limits, dumps
 from replay.errors import CassetteDamaged, CassetteNotFound, NameRefused, NotRestorable, ReplayError, StoreFailed
 from replay.store import Store, read_bytes, write_bytes
+from tests.replay.wire import answered, call
 
 ONE = Cassette(test='one', runs=(Run(name='a', agent='a', nodes=(Node(kind='UserPromptNode'),)),))
 OTHER = replace(ONE, test='other')
@@ -43,6 +44,24 @@ def test_a_converted_checkout_counts_as_unchanged(store: Store):
     store.write('a', ONE)
     store.path('a').write_bytes(dumps(ONE).replace('\n', '\r\n').encode())
     assert store.write('a', ONE) is False
+
+
+@pytest.mark.parametrize(
+    ('first', 'then', 'written'), [((0, 1), (1, 0), False), ((0,), (1,), True), ((0, 1), (0,), True)]
+)
+def test_the_order_in_which_calls_of_a_failed_batch_ended_is_a_race_and_which_of_them_ended_is_not(
+    store: Store, first: tuple[int, ...], then: tuple[int, ...], written: bool
+):
+    calls = [call(id='a'), call(id='b')]
+
+    def failed(finished: tuple[int, ...]) -> Cassette:
+        node = Node(
+            kind='CallToolsNode', message=answered(*calls), finished=finished, raised=Raised(type='LookupError')
+        )
+        return replace(ONE, runs=(Run(name='a', agent='a', nodes=(Node(kind='UserPromptNode'), node)),))
+
+    store.write('a', failed(first))
+    assert store.write('a', failed(then)) is written
 
 
 def test_a_run_that_came_to_no_node_is_added_to_a_cassette_without_it(store: Store):

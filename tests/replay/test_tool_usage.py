@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from agentrun import Agent, RunContext, RunUsage
@@ -127,6 +128,39 @@ async def test_only_what_a_tool_counts_itself_stands_in_the_cassette(tmp_path: P
         else {'requests': 1, 'input_tokens': 7, 'output_audio_tokens': 5, 'details': {'pages': 2}},
         '2': {'cache_read_tokens': 7} if 'cache_read_tokens' not in results['1']['usage'] else {'cache_read_tokens': 4},
     }
+
+
+async def test_a_tool_that_returns_while_a_run_beside_it_calls_tools_is_counted_for_no_tool_of_that(tmp_path: Path):
+    inside, nested, agent = (
+        anyio.Event(),
+        Agent(calling('waits'), name='nested'),
+        Agent(calling('asks', 'slow'), name='a'),
+    )
+
+    @nested.tool
+    async def waits(ctx: RunContext[None]) -> str:
+        inside.set()
+        with anyio.fail_after(5):
+            while not ctx.usage.tool_calls:
+                await anyio.lowlevel.checkpoint()
+        return 'slow has returned'
+
+    @agent.tool
+    async def asks(ctx: RunContext[None]) -> str:
+        return (await nested.run('Hi', usage=ctx.usage)).output
+
+    @agent.tool_plain
+    async def slow() -> str:
+        await inside.wait()
+        return 'slow'
+
+    with use_cassette('a', dir=tmp_path, record='once'):
+        recorded = (await agent.run('Hi')).usage()
+    assert '"tool_calls"' not in (tmp_path / 'a.json').read_text().replace(
+        '"counted_in": {"call": 0, "tool_calls": 1}', ''
+    )
+    with use_cassette('a', dir=tmp_path):
+        assert (await agent.run('Hi')).usage() == recorded
 
 
 @pytest.mark.parametrize('usage', [{'requests': '1'}, {'requests': True}, {'details': {'a': 1.5}}, [1]])

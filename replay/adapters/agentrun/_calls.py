@@ -20,7 +20,7 @@ from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.adapters.agentrun._executed import executed
 from replay.adapters.agentrun._faults import parted, unwritable
 from replay.adapters.agentrun._objects import NotFitting, is_named, name_of
-from replay.adapters.agentrun._spending import Account, Spent, count_in, joined, lacking, spend
+from replay.adapters.agentrun._spending import Account, Spent, joined, lacking, spend
 from replay.adapters.agentrun._wire import restored_outcome, result_json
 from replay.canon import JsonObject, dumps
 from replay.cassette import ToolResult
@@ -131,7 +131,7 @@ class TapedCalls:
                 kept.end(index, ToolResult(kind='raised', raised=raised(error)))
                 raise
             kept.end(index, result)
-            self.returned += result.kind == 'return'
+            self._count(result)
             return _as_in_a_replay(outcome, result, annotation)
 
         cut = False
@@ -152,14 +152,14 @@ class TapedCalls:
 
     async def _run_again(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
         """Execute what is to be executed, and let all calls arrive in the recorded order."""
-        spent, returned = Spent(self._account, self._depth), self.returned
+        spent = Spent(self._account, self._depth)
         run = self._run_cut if ended.cut else self._run_ended if ended.failed else self._run_whole
         try:
             await run(ended, batch, work)
         finally:
             due = [one.usage for one in ended.results.values()]
             if any(self._how(call) == 'replay' for call in batch.calls):  # which call counted what is not always known
-                spend(self._account.usage, lacking(due, spent.since(self.returned - returned)))
+                spend(self._account.usage, lacking(due, spent.since()))
 
     async def _run_whole(self, ended: Ended, batch: ToolBatch, work: ToolWork) -> None:
         """Execute calls all of which came to an end when they were recorded."""
@@ -255,7 +255,7 @@ class TapedCalls:
         if goes_on and isinstance(came, Exception):
             return came
         if goes_on and not isinstance(came, Exception):
-            self.returned += live.result.kind == 'return'
+            self._count(live.result)
             return _as_in_a_replay(came, live.respelt, work.returns(index))
         difference = Difference(cause='tool result', field=found[0], recorded=found[1], live=found[2])
         raise parted(self._conductor, difference, 'CallToolsNode')
@@ -267,14 +267,18 @@ class TapedCalls:
             self._skip(index, call)
         if result.raised is not None:
             raise rebuilt(result.raised)
-        self.returned += result.kind == 'return'
+        self._count(result)
         return work.check(index) or self._restored(index, result, call, work)
+
+    def _count(self, result: ToolResult) -> None:
+        """Count a tool that returned, as the run does."""
+        self.returned += result.kind == 'return'
+        self._account.calls += result.kind == 'return'
 
     def _skip(self, index: int, call: ToolCallPart) -> None:
         """Count the runs inside of a call as played, and what they used."""
         for run in self._conductor.skipped(call.tool_name, self._called + index):
-            count_in(self._account.usage, run)
-            count_in(self._account.told, run)
+            self._account.skip(run)
 
     def _skip_forestalled(self, ended: Ended, batch: ToolBatch) -> None:
         """Count the runs inside of calls that an error of another call ended."""
@@ -336,11 +340,9 @@ class _Kept:
     started: list[int] = field(default_factory=list[int])
     finished: list[int] = field(default_factory=list[int])
     results: dict[int, ToolResult] = field(default_factory=dict[int, ToolResult])
-    returned: int = 0
 
     def end(self, index: int, result: ToolResult) -> None:
-        spent = self.spent.since(self.returned)
-        self.returned += result.kind == 'return'
+        spent = self.spent.since()
         self.finished.append(index)
         self.results[index] = replace(result, usage=spent) if spent else result
         if being_cancelled():
@@ -356,7 +358,7 @@ class _Kept:
 
     def close(self) -> None:
         """Note what is left when all calls have ended, at the one that ended last."""
-        spent = self.spent.since(self.returned)
+        spent = self.spent.since()
         if spent and self.finished:
             last = self.finished[-1]
             self.results[last] = replace(self.results[last], usage=joined([self.results[last].usage, spent]))

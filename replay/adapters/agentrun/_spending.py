@@ -30,6 +30,8 @@ class Account:
         self.usage = usage
         self.open = 0
         """How many runs count into it now."""
+        self.calls = 0
+        """How many tools have returned, in whichever of these runs: they are counted at once."""
         self._told = type(usage)()
         self._count_in = count
         self._untold: list[tuple[Run, int]] = []  # left, and not yet counted: nobody asks after the outermost run
@@ -52,6 +54,13 @@ class Account:
         self.open -= 1
         if run is not None:
             self._untold.append((run, tool_calls))
+
+    def skip(self, run: Run) -> None:
+        """Count a recorded run that will not start, for its tool is not executed."""
+        before = self.usage.tool_calls
+        self._count_in(self.usage, run, 0)
+        self._count_in(self.told, run, 0)
+        self.calls += self.usage.tool_calls - before
 
 
 _accounts: WeakValueDictionary[int, Account] = WeakValueDictionary()
@@ -89,13 +98,10 @@ class Spent:
         self._alone = account.open == depth
         self._noted = _own(account.usage)  # what is accounted for
         self._told = _own(account.told)
-        self._returned = 0
+        self._calls = account.calls
 
-    def since(self, returned: int) -> JsonObject:
+    def since(self) -> JsonObject:
         """What was counted since the last time, nested runs and returns of tools apart.
-
-        Args:
-            returned: How many calls of the batch have returned, and were counted, so far.
 
         Returns:
             Counters that have changed, and by how much. Empty while a run inside the batch is still going.
@@ -103,10 +109,10 @@ class Spent:
         account = self._account
         if not self._alone or account.open != self._depth:
             return {}
-        spend(self._noted, _difference(account.told, self._told))
-        self._noted.tool_calls += returned - self._returned
+        told = _difference(account.told, self._told)
+        spend(self._noted, {**told, 'tool_calls': account.calls - self._calls})
         found = _difference(account.usage, self._noted)
-        self._noted, self._told, self._returned = _own(account.usage), _own(account.told), returned
+        self._noted, self._told, self._calls = _own(account.usage), _own(account.told), account.calls
         return found
 
 

@@ -71,14 +71,13 @@ class BatchSpending:
 
     def since(self) -> JsonObject:
         """What was counted since the last time, but for nested runs and for calls, which the library counts."""
-        found = self._spent.since(0)
+        found = self._spent.since()
         return {name: count for name, count in found.items() if name != 'tool_calls'}
 
     def skip(self, runs: Iterable[Run]) -> None:
         """Count nested runs that will not start, for their tool is not executed."""
         for run in runs:
-            count_in(self.account.usage, run)
-            count_in(self.account.told, run)
+            self.account.skip(run)
 
     def count(self, results: Iterable[ToolResult]) -> None:
         """Count what calls counted when they were recorded, but for what has been counted now."""
