@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import wraps
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -21,7 +20,7 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar, Unpack, cast
 
-from .adapters import Conductor, RunConductor, Started, hosts
+from .adapters import Conductor, RunConductor, Started, hosts, seen_now, system_now
 from .age import oldest_date
 from .canon import Json, JsonObject
 from .cassette import Cassette, Node, Run
@@ -92,12 +91,12 @@ class Session(Conductor):
         self._store = Store(dir, redactor=self.redactor)
         self._path = self._store.path(name)
         self.texts = Texts(name=name, path=self._path, mode=self.mode, test=test)
-        self._own_text = OwnText(root=root, aside=Path(dir), now=_now, given=() if test is None else (test,))
+        self._own_text = OwnText(root=root, aside=Path(dir), now=system_now, given=() if test is None else (test,))
         self._ledger = Ledger(
             options=self.options,
             texts=self.texts,
             redactor=self.redactor,
-            minting=Minting(_now, is_constant=self._own_text.has),
+            minting=Minting(seen_now, is_constant=self._own_text.has),
         )
         self._again = {'dir': dir, 'test': test, 'root': root, **wishes, 'redact': self.options.redact}
         self._journal = Resuming(self._path, redactor=self.redactor)
@@ -437,7 +436,8 @@ class Session(Conductor):
             cassette = self._store.read_redacted(self.name, pending=pending)
             self._ledger.plays(cassette)
             self._wording.before = cassette
-            self._ledger.exchange = Exchange.of(cassette.runs, now=_now, is_constant=self._own_text.has)
+            known = self._own_text.has
+            self._ledger.exchange = Exchange.of(cassette.runs, now=system_now, seen=seen_now, is_constant=known)
             self._ledger.places = Places(cassette.runs, exchange=self._ledger.exchange)
             return
         with suppress(*([ReplayError] if self.mode == 'rewrite' else [])):  # what cannot be read is just replaced
@@ -456,10 +456,6 @@ class Session(Conductor):
                 self.written = self._store.path(self.name, pending=not ok)
         except ReplayError as error:
             self._ledger.noted(error)
-
-
-def _now() -> datetime:
-    return next(iter(hosts())).now()
 
 
 _APART: Mapping[Action, Apart] = {Action.REPLAY: 'stop', Action.EXTEND: 'record', Action.REBIND: 'rebind'}

@@ -1,8 +1,10 @@
 """Picks the agent libraries whose runs are recorded and replayed."""
 
+from datetime import datetime
+
 from replay.adapters._protocol import Conductor, Host, Played, RunConductor, Started
 
-__all__ = ('Conductor', 'Host', 'Played', 'RunConductor', 'Started', 'hosts')
+__all__ = ('Conductor', 'Host', 'Played', 'RunConductor', 'Started', 'hosts', 'seen_now', 'system_now')
 
 
 def hosts() -> tuple[Host, ...]:
@@ -12,3 +14,13 @@ def hosts() -> tuple[Host, ...]:
 
     usual = AgentrunHost()
     return (usual, PydanticAiHost(usual))
+
+
+def seen_now() -> datetime:
+    """The time as code sees it, in the zone of this place."""
+    return hosts()[0].now()
+
+
+def system_now() -> datetime:
+    """The time of the machine, in the zone of this place, where a test has set the clock that code sees too."""
+    return hosts()[0].system_now()

@@ -132,6 +132,10 @@ class Host(Protocol):
         """The real time, in the zone of this place."""
         ...
 
+    def system_now(self) -> datetime:
+        """The time of the machine, in the zone of this place, where a test has set the clock that code sees too."""
+        ...
+
     def running(self) -> tuple[str, str] | None:
         """Name of the run and of its tool that is running in this context; None outside of tools."""
         ...

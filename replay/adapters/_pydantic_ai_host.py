@@ -30,6 +30,10 @@ class PydanticAiHost:
         """The real time, in the zone of this place."""
         return self._usual.now()
 
+    def system_now(self) -> datetime:
+        """The time of the machine, in the zone of this place."""
+        return self._usual.system_now()
+
     def running(self) -> tuple[str, str] | None:
         """None: tools of all libraries are known to the usual host."""
         return None

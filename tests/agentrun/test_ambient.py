@@ -2,9 +2,11 @@
 
 import contextvars
 import re
+import sys
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -22,6 +24,27 @@ def test_the_live_clock_is_the_real_one_in_utc():
     shown = LiveSource().now()
     assert before <= shown <= datetime.now(tz=UTC)
     assert shown.utcoffset() == timedelta(0)
+
+
+def test_the_clock_of_the_machine_goes_on_where_a_test_has_set_the_clock(monkeypatch: pytest.MonkeyPatch):
+    class Frozen(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:
+            return datetime(2024, 5, 6, tzinfo=UTC)
+
+    before = datetime.now(tz=UTC)
+    monkeypatch.setattr(_ambient, 'datetime', Frozen)
+    assert LiveSource().now().year == 2024
+    assert before <= LiveSource().system_now() <= datetime.now(tz=UTC)
+
+
+@pytest.mark.parametrize('travelling', [False, True])
+def test_the_clock_of_the_machine_is_asked_for_from_what_sets_every_clock(
+    monkeypatch: pytest.MonkeyPatch, travelling: bool
+):
+    real = SimpleNamespace(is_travelling=lambda: travelling, time=SimpleNamespace(time=lambda: 1_000_000_000.0))
+    monkeypatch.setitem(sys.modules, 'time_machine', SimpleNamespace(escape_hatch=real))
+    assert (LiveSource().system_now() == datetime.fromtimestamp(1_000_000_000, UTC)) == travelling
 
 
 def test_live_ids_are_random_uuids():

@@ -153,7 +153,7 @@ def test_a_day_stands_for_the_recorded_one_only_if_it_is_that_of_the_replay(
 
 
 def test_what_changed_from_one_request_to_the_next_may_be_far_from_now() -> None:
-    noted = ('2030-01-01T10:00:00Z', 'instructions'), ('2030-01-01', 'prompt')
+    noted = [(f'2030-01-01T10:00:0{second}Z', 'instructions') for second in (0, 1)] + [('2030-01-01', 'prompt')]
     minted = {f'datetime-{number}': {'value': value, 'by': by} for number, (value, by) in enumerate(noted)}
     exchange = Exchange.of([Run(name='a', agent='a', nodes=(), minted=cast('Any', minted))], now=lambda: NOW)
     assert exchange.respelt('until 2030-01-01T10:00:00Z', 'until 2030-02-01T10:00:00Z') == 'until 2030-01-01T10:00:00Z'

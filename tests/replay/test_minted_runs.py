@@ -39,7 +39,7 @@ class Clock:
 
     def later(self) -> None:
         """Go on to another time of the next day."""
-        self.now += timedelta(days=1, hours=3, minutes=7, seconds=11)
+        self.now = (self.start + timedelta(days=1)).replace(hour=11, minute=7, second=13)
 
 
 def said(*answers: ModelResponse | str) -> FunctionModel:

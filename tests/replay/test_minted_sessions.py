@@ -342,6 +342,7 @@ async def test_a_run_that_is_added_tomorrow_holds_the_day_of_the_others(
         return datetime(today.year, today.month, today.day, 12, tzinfo=UTC)
 
     monkeypatch.setattr(LiveSource, 'now', noon)
+    monkeypatch.setattr(LiveSource, 'system_now', noon)
     agent = Agent(name='support')
 
     @agent.instructions
@@ -367,6 +368,32 @@ async def test_a_run_that_is_added_tomorrow_holds_the_day_of_the_others(
     assert again.all_messages_json() == result.all_messages_json()
     assert again.all_messages() == result.all_messages()
     assert 'results' not in session.cassette_path.read_text()
+
+
+@pytest.mark.parametrize('told', ['Today is {:%Y-%m-%d}.', 'Now: {:%Y-%m-%dT%H:%M:%S}.'])
+@pytest.mark.parametrize('instructed', [False, True])
+async def test_another_day_that_a_test_has_set_its_clock_to_is_a_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, instructed: bool
+) -> None:
+    frozen = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+    def clock(source: LiveSource) -> datetime:
+        return frozen
+
+    async def go(model: FunctionModel) -> None:
+        text = told.format(frozen)
+        await Agent(name='support', instructions=text if instructed else None).run(text, model=model)
+
+    monkeypatch.setattr(LiveSource, 'now', clock)
+    with use_cassette('run', dir=tmp_path, record='once'):
+        await go(said('ok'))
+    frozen += timedelta(minutes=1)  # a clock that goes on from where it was set
+    with use_cassette('run', dir=tmp_path):
+        await go(never())
+    frozen += timedelta(days=1)
+
+    with pytest.raises(ReplayError, match='changed'), use_cassette('run', dir=tmp_path):
+        await go(never())
 
 
 @pytest.mark.parametrize('days', [-7, 2, 365])

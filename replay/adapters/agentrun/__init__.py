@@ -28,6 +28,10 @@ class AgentrunHost:
         """The real time, in the zone of this place."""
         return LiveSource().now().astimezone()
 
+    def system_now(self) -> datetime:
+        """The time of the machine, in the zone of this place."""
+        return LiveSource().system_now().astimezone()
+
     def running(self) -> tuple[str, str] | None:
         """Name of the run and of its tool that is running in this context."""
         return running_tool()
