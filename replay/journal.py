@@ -6,17 +6,17 @@ be wrong with the file: it is dropped, the rest is not trusted at all.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from threading import RLock
 from typing import Any, Protocol, cast
 
 from .canon import CanonError, Json, JsonObject, dumps, own
-from .cassette import Raised, ToolResult
+from .cassette import Definition, Raised, ToolResult
 from .effects import Answered, Calls, Counted, Cut, Effect, Ended, Failed, Outcome, Request
 from .errors import CassetteDamaged, Where
 
-__all__ = ('Entry', 'Journal', 'Strip', 'asked', 'read_journal')
+__all__ = ('Entry', 'Journal', 'Strip', 'read_journal')
 
 FORMAT = 'agentrun-replay-journal/1'
 
@@ -86,8 +86,9 @@ class Journal:
 
     def note(self, entry: Entry) -> None:
         """Write a line. If the disk takes none there is no journal from here on; the recording itself goes on."""
-        outcome = {'kind': type(entry.outcome).__name__, **_plain(asdict(entry.outcome))}
-        line: JsonObject = {'run': entry.run, 'at': entry.at, 'asked': entry.asked, 'outcome': cast('Json', outcome)}
+        facts = {one.name: getattr(entry.outcome, one.name) for one in fields(entry.outcome)}
+        outcome = cast('Json', {'kind': type(entry.outcome).__name__, **facts})  # dataclasses inside are written, too
+        line: JsonObject = {'run': entry.run, 'at': entry.at, 'asked': entry.asked, 'outcome': outcome}
         with self._lock:
             if not self._check:
                 self._append({'format': FORMAT}, last=False)
@@ -121,12 +122,13 @@ class Strip:
         self._entries = list(entries)
         self._calls = calls
         self._at = -1
+        self._defined: tuple[Definition | None, bytes] = (None, b'')
 
     def answer(self, effect: Effect) -> Outcome | None:
         """What came of an effect before, if the same is asked. After the first difference nothing is."""
         self._at += 1
         entry = self._entries[self._at] if self._at < len(self._entries) else None
-        if entry is None or entry.asked != asked(effect):
+        if entry is None or entry.asked != self._asked(effect):
             self._entries = []
             return None
         if isinstance(effect, Calls) and not self._calls:
@@ -140,23 +142,24 @@ class Strip:
             isinstance(outcome, Ended) and len(outcome.finished) == len(effect.calls) and not outcome.cut
         )
         if whole and not isinstance(outcome, Cut):
-            self._journal.note(Entry(run=self._run, at=self._at, asked=asked(effect), outcome=outcome))
+            self._journal.note(Entry(run=self._run, at=self._at, asked=self._asked(effect), outcome=outcome))
 
-
-def asked(effect: Effect) -> str:
-    """Digest of what an effect asks, as 32 hex digits."""
-    digest = sha256(type(effect).__name__.encode())
-    match effect:
-        case Request(message=message, sent=sent, definition=definition):
-            facts: Json = [effect.appended, effect.inside, effect.streamed, len(sent), _plain(asdict(definition))]
-            for part in (message, *sent, dumps(facts)):
-                digest.update(b'%d:' % len(part))
-                digest.update(part)
-        case Calls(response=response, calls=calls):
-            digest.update(dumps([response, *calls]))
-        case _:
-            pass
-    return digest.hexdigest()[:32]
+    def _asked(self, effect: Effect) -> str:
+        """Digest of what an effect asks, as 32 hex digits."""
+        digest = sha256(type(effect).__name__.encode())
+        match effect:
+            case Request(message=message, sent=sent, definition=definition):
+                if definition is not self._defined[0]:  # as a rule all requests of a run have the same
+                    self._defined = (definition, dumps(cast('Json', definition)))
+                facts: Json = [effect.appended, effect.inside, effect.streamed, len(sent)]
+                for part in (message, *sent, dumps(facts), self._defined[1]):
+                    digest.update(b'%d:' % len(part))
+                    digest.update(part)
+            case Calls(response=response, calls=calls):
+                digest.update(dumps([response, *calls]))
+            case _:
+                pass
+        return digest.hexdigest()[:32]
 
 
 def read_journal(data: bytes, *, name: str) -> Read:
@@ -223,15 +226,6 @@ def _damaged(name: str, line: int) -> CassetteDamaged:
         where=Where(cassette=name),
         next=(f'remove {name}     what was recorded is then asked for again',),
     )
-
-
-def _plain(value: Any) -> Any:
-    """Data as JSON can hold it: keys are texts."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in cast('dict[Any, Any]', value).items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in cast('list[Any]', value)]
-    return value
 
 
 def _outcome(data: dict[str, Any]) -> Outcome:
