@@ -14,6 +14,8 @@ from itertools import pairwise
 from math import inf
 from typing import Literal, TypeAlias
 
+from .finder import may_hold
+
 Kind: TypeAlias = Literal['uuid', 'datetime', 'date', 'time', 'weekday', 'epoch', 'token', 'number']
 """What a minted value is. Its name in a cassette is the kind and a number: `uuid-1`."""
 
@@ -117,13 +119,32 @@ def _clock_look(name: str) -> re.Pattern[str]:
     return re.compile(_BY_NAME[name][1])
 
 
+@cache
+def _hints() -> str:
+    """A pattern that matches in each text that holds a piece, and in few others: most texts hold none."""
+    word = '[0-9A-Za-z_-]'
+    with_digit = '|'.join(f'{word}{{{before}}}[0-9]{word}{{{_LEAST - 1 - before}}}' for before in range(_LEAST))
+    months = f'(?:{"|".join(month[:3] for month in _MONTHS)})[a-z]*'
+    days = '|'.join(day[:3] for day in _DAYS)
+    return '|'.join((
+        with_digit,  # tokens, and all but a few uuids
+        '[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-',
+        '20[0-9]{2}',
+        '[0-9]:[0-9]',
+        '1[0-9]{9}',
+        f'[0-9](?:st|nd|rd|th)?(?: of)?[ -]{months}',
+        rf'{months}\.? {{1,2}}[0-9]',
+        f'(?:{days})(?:[a-z]*day)?(?:[^0-9A-Za-z]|$)',
+    ))  # fmt: skip
+
+
 def pieces(text: str) -> Iterator[Piece]:
     """Cut out what might have been minted, from left to right; pieces do not overlap.
 
     Args:
         text: Any text of a message.
     """
-    if len(text) < _SHORTEST:
+    if len(text) < _SHORTEST or not may_hold(text, _hints()):
         return
     at = 0
     while found := _looks().search(text, at):

@@ -105,6 +105,8 @@ class Veil:
     def outcome(self, outcome: Outcome) -> Outcome:
         """Redact what came of an effect."""
         redactor = self.redactor
+        if getattr(outcome, 'stream', None) is None and redactor.clears(outcome):  # as a rule
+            return outcome
         match outcome:
             case Answered(message=message, stream=stream):
                 return replace(outcome, message=_object(message, redactor), stream=_stream(stream, redactor))
@@ -155,8 +157,10 @@ class Veil:
 
 def marked(run: Run) -> Run:
     """Mark a run that holds stand-ins as `redacted`."""
+    if REDACTED in run.marks or (_is_whole(run) and b'<secret:' not in dumps(cast('Json', _in_one(run)))):  # as a rule
+        return run
     held = any(_holds_stand_in(value) for _, _, value in _pieces(run))
-    return replace(run, marks=(*run.marks, REDACTED)) if held and REDACTED not in run.marks else run
+    return replace(run, marks=(*run.marks, REDACTED)) if held else run
 
 
 def veiled_run(run: Run, redactor: Redactor) -> Run:
@@ -165,7 +169,7 @@ def veiled_run(run: Run, redactor: Redactor) -> Run:
     Returns:
         The run itself if it holds no secret.
     """
-    if not any(node.stream for node in run.nodes) and redactor.clears(_in_one(run)):  # as a rule
+    if _is_clear(run, redactor):  # as a rule
         return run
     if all(redactor.json(value) is value for _, _, value in _pieces(run)):
         return run
@@ -213,6 +217,7 @@ def leaks_of(cassette: Cassette, redactor: Redactor, *, text: str) -> tuple[Leak
     leaks = [
         Leak(kind=kind, run=redactor.text(run.name), node=node, field=field)
         for run in cassette.runs
+        if not _is_clear(run, redactor)
         for node, name, value in _pieces(run)
         for field, kind in redactor.fields(value, name)
     ]
@@ -302,6 +307,16 @@ def _result(result: ToolResult, redactor: Redactor) -> ToolResult:
         raised=result.raised and _raised(result.raised, redactor),
         usage=_object(result.usage, redactor),
     )
+
+
+def _is_clear(run: Run, redactor: Redactor) -> bool:
+    """Whether one look shows that a run holds no secret."""
+    return _is_whole(run) and redactor.clears(_in_one(run))
+
+
+def _is_whole(run: Run) -> bool:
+    """Whether nothing in a run came in pieces, in which one look would not find what was cut in two."""
+    return not any(node.stream for node in run.nodes)
 
 
 def _in_one(run: Run) -> list[object]:

@@ -233,3 +233,26 @@ def test_all_writings_of_a_shape_match_its_pattern() -> None:
 
 def test_a_value_of_several_pieces_is_none() -> None:
     assert piece_of('2026-11-20 and 2026-11-21', 'date') is None
+
+
+FRAGMENTS = """
+0 1 7 12 20 23 2026 59 1795186434 st th of T Z : / - . , ( _ é UTC PM May Nov November Mon Monday Sun Thu Thursday
+sunday a F dead deadbeef aZ3kQ9xR1bT7 abcdefghijkl aaaaaaaa aaaa aaaaaaaaaaaa 2026-11-20 14:53
+"""
+
+
+@given(st.lists(st.sampled_from([' ', ' ', ' ', '-', ':', *FRAGMENTS.split()]), max_size=14).map(''.join))
+def test_no_piece_is_missed_in_a_text_that_a_first_look_clears(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('replay.minted.may_hold', _yes)
+        thorough = found(text)
+
+    assert found(text) == thorough
+
+
+def _yes(_text: str, _pattern: str) -> bool:
+    return True
+
+
+def test_a_text_that_cannot_be_looked_through_at_once_is_read_all_the_same() -> None:
+    assert found('\ud800 since 2026-11-20') == [('date', '2026-11-20')]
