@@ -78,10 +78,20 @@ def scalar(value: str | float | None) -> str:
 
 def spaced(value: Json) -> str:
     """Write a value on one line with a space after each comma and colon, otherwise as `dumps` does."""
+    text = _spaced(value)
+    return _spaced_with_exponents(value) if _EXPONENT.search(text) else text
+
+
+_spaced = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(', ', ': ')).encode
+_EXPONENT = re.compile(r'[0-9]e[+-]?[0-9]|NaN|Infinity')
+"""What may be a number that this encoder spells otherwise than `dumps`, or as well a piece of a string."""
+
+
+def _spaced_with_exponents(value: Json) -> str:
     if isinstance(value, dict):
-        return f'{{{", ".join([f"{scalar(key)}: {spaced(item)}" for key, item in value.items()])}}}'
+        return f'{{{", ".join([f"{scalar(key)}: {_spaced_with_exponents(item)}" for key, item in value.items()])}}}'
     if isinstance(value, list):
-        return f'[{", ".join([spaced(item) for item in value])}]'
+        return f'[{", ".join([_spaced_with_exponents(item) for item in value])}]'
     return scalar(value)
 
 

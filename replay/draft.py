@@ -12,7 +12,7 @@ from typing import cast
 
 from .attempts import definition_json, parsed
 from .calls import calls_of, following, places, typed_parts, untold
-from .canon import Json, JsonObject, own
+from .canon import Json, JsonObject, dumps, own
 from .cassette import Attempt, Definition, Node, Raised, Run, ToolResult
 from .effects import Answered, Calls, Counted, Cut, Effect, Ended, Failed, Finish, Outcome, Request
 from .match import match_message, match_messages, merged
@@ -134,6 +134,9 @@ class Draft:
         node.message = cast('JsonObject', own(effect.message))
         node.definition = effect.definition
         fresh = [*self._fresh, node.message]
+        if self._first is not None and effect.appended and _are(effect.sent, self._fresh, effect.message):
+            self._sent.extend(fresh)
+            return
         live = parsed(effect.sent)
         if self._first is None:
             self._first = merged(live)
@@ -252,6 +255,11 @@ def _told_by_kind(kind: str, *messages: JsonObject | None) -> JsonObject | None:
 
 
 _MAKES = {'ModelRequestNode': 'request', 'CallToolsNode': 'response', 'SetFinalResult': 'response'}
+
+
+def _are(sent: Sequence[bytes], before: Sequence[JsonObject], message: bytes) -> bool:
+    """Whether messages that are sent are some that are known, and a request, to the byte: the usual case."""
+    return len(sent) == len(before) + 1 and sent[-1] == message and list(sent[:-1]) == list(map(dumps, before))
 
 
 def _edit(expected: Sequence[JsonObject], sent: Sequence[JsonObject]) -> JsonObject:

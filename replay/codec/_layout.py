@@ -40,9 +40,10 @@ def _put(lines: list[str], head: str, value: Json, *, depth: int, last: bool) ->
     """Append the lines of one value, `head` (its key) before it and a comma after it unless it is the last."""
     indent = _STEP * depth
     tail = '' if last else ','
-    room = WIDTH - len(indent) - len(head) - len(tail)
-    if depth and _one_line(value, room):  # the document itself never: its seal has a line of its own
-        lines.append(f'{indent}{head}{spaced(value)}{tail}')
+    # The document itself never stands on one line: its seal has a line of its own.
+    text = _on_one_line(value, WIDTH - len(indent) - len(head) - len(tail)) if depth else None
+    if text is not None:
+        lines.append(f'{indent}{head}{text}{tail}')
         return
     if isinstance(value, dict):
         members = [(f'{scalar(key)}: ', item) for key, item in value.items()]
@@ -60,27 +61,20 @@ def _put(lines: list[str], head: str, value: Json, *, depth: int, last: bool) ->
     lines.append(f'{indent}{brackets[1]}{tail}')
 
 
-def _one_line(value: Json, room: int) -> bool:
-    """Whether a value stands on the line that has begun."""
+def _on_one_line(value: Json, room: int) -> str | None:
+    """The text of a value that stands on the line that has begun; None if it does not."""
     if not isinstance(value, list | dict) or not value or isinstance(value, Line):
-        return True
-    return _left(value, room) >= 0
+        return spaced(value)
+    if _is_broken(value, room):
+        return None
+    text = spaced(value)
+    return text if len(text) <= room else None
 
 
-def _left(value: Json, room: int) -> int:
-    """Columns left in `room` after a value; negative as soon as it is clear that it does not fit."""
-    if isinstance(value, Broken | Lines) and value:
-        return -1
+def _is_broken(value: Json, room: int) -> bool:
+    """Whether an array in a value always stands one member a line, or there are too many members for one line."""
     if isinstance(value, dict):
-        room -= 2 * max(len(value), 1)
-        for key, item in value.items():
-            room = _left(item, room - len(scalar(key)) - 2) if room >= 0 else room
-        return room
-    if isinstance(value, list):
-        room -= 2 * max(len(value), 1)
-        for item in value:
-            room = _left(item, room) if room >= 0 else room
-        return room
-    if isinstance(value, str) and len(value) > room:
-        return -1
-    return room - len(scalar(value))
+        return 2 * len(value) > room or any(_is_broken(one, room) for one in value.values())
+    if not isinstance(value, list) or not value:
+        return False
+    return isinstance(value, Broken | Lines) or 2 * len(value) > room or any(_is_broken(one, room) for one in value)

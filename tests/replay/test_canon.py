@@ -24,6 +24,12 @@ def test_the_spaced_form_differs_in_spaces_only(value: canon.Json):
     assert pydantic_core.to_json(json.loads(canon.spaced(value))) == canon.dumps(value)
 
 
+@given(st.lists(scalars))
+def test_the_spaced_form_spells_each_scalar_as_if_it_stood_alone(values: list[canon.Json]):
+    assert canon.spaced(values) == f'[{", ".join(map(canon.spaced, values))}]'
+    assert [canon.spaced(value) for value in values] == [canon.dumps(value).decode() for value in values]
+
+
 @pytest.mark.parametrize('value', [1e-7, 1e16, -0.0, 20.0, 0.00001, 10**30, True, None, 'a"\\\n\x1f\x7f\u2028é', ''])
 def test_a_scalar_is_spelled_as_pydantic_spells_it(value: str | float | None):
     assert canon.scalar(value) == pydantic_core.to_json(value).decode()

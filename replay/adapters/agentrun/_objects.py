@@ -204,13 +204,18 @@ def same(one: Any, other: Any) -> bool:
     kind = cast('type[Any]', type(one))
     if kind is not type(other):
         return False
+    if kind in _PLAIN:
+        return bool(one == other)
     if kind is float:
         return one == other or (isnan(one) and isnan(other))
     if kind is dict:
-        return list(one) == list(other) and same(list(one.values()), list(other.values()))
+        return list(one) == list(other) and all(map(same, one.values(), other.values()))
     if kind in {list, tuple}:
         return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, BaseModel) or is_dataclass(one):
+    if is_dataclass(one):
+        names = one.__dataclass_fields__
+        return all(same(getattr(one, name, None), getattr(other, name, None)) for name in names)
+    if isinstance(one, BaseModel):
         return same(_fields(one), _fields(other))
     return bool(one == other)
 

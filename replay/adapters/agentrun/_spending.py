@@ -5,7 +5,6 @@ ends is noted at that call. It is found by subtraction, as tools may change each
 """
 
 from collections.abc import Callable, Iterable
-from copy import copy
 from typing import TypeAlias, cast
 from weakref import WeakValueDictionary
 
@@ -162,17 +161,20 @@ def lacking(due: Iterable[JsonObject], spent: JsonObject, *, kind: type[RunUsage
 
 
 def _own(usage: RunUsage) -> RunUsage:
-    found = copy(usage)
-    found.details = dict(usage.details)
+    found = object.__new__(type(usage))  # `copy` takes ten times as long, and this is done for each batch
+    vars(found).update(vars(usage), details=dict(usage.details))
     return found
 
 
 def _difference(now: RunUsage, before: RunUsage) -> JsonObject:
     """By how much each counter has changed, those that have not apart."""
+    counts, counted = vars(now), vars(before)
+    if counts == counted:
+        return {}
     found: dict[str, int] = {}
-    for name in dict.fromkeys([*vars(now), *vars(before)]):
-        count, was = getattr(now, name, 0), getattr(before, name, 0)
-        if isinstance(count, int) and count != was:  # a cost, where a library tells one, is no counter
+    for name in counts if counts.keys() == counted.keys() else dict.fromkeys([*counts, *counted]):
+        count, was = counts.get(name, 0), counted.get(name, 0)
+        if count != was and isinstance(count, int):  # a cost, where a library tells one, is no counter
             found[name] = count - was
     details = {
         name: now.details.get(name, 0) - before.details.get(name, 0)

@@ -1,6 +1,7 @@
 """The order in which calls of one response end: as they do, or as they once did."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import anyio
 import anyio.lowlevel
@@ -26,8 +27,6 @@ class Exits:
         self._crowded = crowded
         self._inside: set[int] = set()
         self._waiting: dict[int, anyio.Event] = {}
-        self._door = anyio.Lock()
-        self._closed = anyio.Event()
 
     def enter(self, index: int) -> None:
         """Take note that a call has begun: those that are to end after it wait for it."""
@@ -55,7 +54,16 @@ class Exits:
 
     def close(self) -> None:
         """Let all calls end that never would."""
-        self._closed.set()
+        if self._crowded:
+            self._closed.set()
+
+    @cached_property
+    def _door(self) -> anyio.Lock:  # most batches have one call, and need neither
+        return anyio.Lock()
+
+    @cached_property
+    def _closed(self) -> anyio.Event:
+        return anyio.Event()
 
     def _call_next(self) -> None:
         following = self._waiting.pop(min(self._inside, default=-1), None)
