@@ -278,7 +278,8 @@ class Playback:
         node, later = caller(node, nodes[self.at + 1 : self.at + 3])
         message = following(later)
         results = results_of(effect.response, node, message, types=later[0].types if later else None, imported=imported)
-        index_of = {place: index for index, place in enumerate(places(calls_of(effect.response), effect.calls))}
+        where = places(calls_of(effect.response), effect.calls)
+        index_of = {place: index for index, place in enumerate(where)}
         finished = arrivals(effect.response, message) if imported else node.finished
         if (
             imported and nodes[self.at + 1 : self.at + 2] and nodes[self.at + 1].kind == 'End'
@@ -292,6 +293,8 @@ class Playback:
             return [index_of[place] for place in order if place in index_of]
 
         ended = live(finished)
+        if self.cancelled and not node.cut:  # perhaps before all of them had begun
+            ended = [index for index in ended if where[index] in results]
         return Ended(
             started=live(node.started),
             finished=ended,
@@ -392,6 +395,11 @@ def counted_runs(runs: Sequence[Run], parent: str, call: int | None = None) -> I
         if fact and place.rpartition('/')[0] == parent and (call is None or call == fact['call']):
             yield run
             yield from counted_runs(runs, run.name)
+
+
+def was_cancelled(run: Run) -> bool:
+    """Whether a run was cancelled before it had come to its end."""
+    return any(node.cut for node in run.nodes) or _cancelled_at(run) is not None
 
 
 def _cancelled_at(run: Run) -> int | None:

@@ -383,6 +383,8 @@ class Session(Conductor):
             )
             if started.by is not None:
                 self._ledger.writers[started.by] = None
+            if tape.has_to_come:
+                self._ledger.cut.append(tape)
             self._runs.append(SessionRun(self._ledger, tape))
             return self._runs[-1]
 

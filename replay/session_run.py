@@ -57,6 +57,8 @@ class Ledger:
     """Minted ids, tokens and numbers that came as recorded, though no tool gave them: run and name of each."""
     warnings: list[ReplayError] = field(default_factory=list[ReplayError])
     """What is worth a warning."""
+    cut: list[Tape] = field(default_factory=list[Tape])
+    """Tapes of replayed runs that were cancelled when they were recorded."""
     writers: dict[str, None] = field(default_factory=dict[str, None])
     """Libraries and versions that ran what is written, in the order in which they came."""
 
@@ -171,6 +173,11 @@ class SessionRun(RunConductor):
             name = self._unexecuted[tool] = ledger.redactor.text(tool)
         ledger.places.cover((self._tape.name, name), call)
         return list(counted_runs(ledger.counted, self._tape.name, call)) if ledger.counted else ()
+
+    def others_have_to_come(self) -> bool:
+        """Whether runs beside this one, which are none around it, have yet to come to where they were cancelled."""
+        name = self._tape.name
+        return any(one.has_to_come and not f'{name}/'.startswith(f'{one.name}/') for one in self._ledger.cut)
 
     def ended(self, messages: bytes, new_from: int) -> None:
         """Keep what the run ended with."""

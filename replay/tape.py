@@ -44,7 +44,7 @@ from .exchange import Exchange
 from .journal import Strip
 from .match import FIELDS, NO_ANSWER, Difference, Divergence, Field, locate
 from .minting import RunMinting
-from .playback import Playback
+from .playback import Playback, was_cancelled
 from .streams import Stream, has_ending
 from .veil import Veil, marked
 
@@ -162,6 +162,7 @@ class Tape:
         self._kind = ''
         self._token = 0
         self._effect: Effect | None = None
+        self._came = recorded is None or not was_cancelled(recorded)
         self._played: Effect | None = None  # the latest that the recording answered
         self._chunks: list[JsonObject] = []  # passed of the response that is streamed
 
@@ -171,6 +172,11 @@ class Tape:
     def replaying(self) -> bool:
         """Whether the tape replays; otherwise it records."""
         return self._playback is not None
+
+    @property
+    def has_to_come(self) -> bool:
+        """Whether the recorded run was cancelled, and this one has yet to come so far."""
+        return not self._came and self.state != 'over' and self.divergence is None
 
     @property
     def parted(self) -> bool:
@@ -200,7 +206,7 @@ class Tape:
         """
         self._advance('node')
         if self._playback is not None and self._playback.cancelled and self.divergence is None:
-            self._kind, self._played = kind, None
+            self._kind, self._played, self._came = kind, None, True
             return Wait()
         self.at += 1
         self._kind = kind
@@ -402,6 +408,7 @@ class Tape:
             return self._compare(outcome, lacking=True)
         self._answered |= isinstance(outcome, Answered)
         self._played = effect
+        self._came |= isinstance(outcome, Cut) or (isinstance(outcome, Ended) and outcome.cut)
         self._keep(outcome)
         return Replay(outcome=outcome)
 

@@ -1,12 +1,15 @@
 """Cancellation: told from other errors in a recording, waited for where a replay is to be cancelled, too."""
 
 import math
+from collections.abc import Callable
 from typing import cast
 
-__all__ = ('PATIENCE', 'being_cancelled', 'is_cancellation', 'to_be_cancelled')
+__all__ = ('PATIENCE', 'being_cancelled', 'is_cancellation', 'let_others_come', 'to_be_cancelled')
 
 PATIENCE = 10.0
 """Seconds that a replay waits to be cancelled where its recording was: without an end it might wait for ever."""
+
+_LOOKS, _BETWEEN_LOOKS = 200, 0.005  # a second: perhaps those runs wait for this one
 
 
 def is_cancellation(error: BaseException) -> bool:
@@ -30,6 +33,22 @@ def being_cancelled() -> bool:
         return False
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+async def let_others_come(have_to_come: Callable[[], bool]) -> None:
+    """Wait a moment for runs that go on at the same time to come to where they were cancelled.
+
+    It was perhaps because this run ended that they were; and a replay ends at once.
+
+    Args:
+        have_to_come: Whether there are any that did not come so far yet.
+    """
+    import anyio
+
+    for _ in range(_LOOKS):
+        if not have_to_come():
+            break
+        await anyio.sleep(_BETWEEN_LOOKS)
 
 
 async def to_be_cancelled() -> float:

@@ -83,6 +83,10 @@ class RunConductor(Protocol):
         """
         ...
 
+    def others_have_to_come(self) -> bool:
+        """Whether runs that go on at the same time have yet to come to where they were cancelled."""
+        ...
+
     def ended(self, messages: bytes, new_from: int) -> None:
         """The run is over. Its tape is finished, or could not be: `failed` told why.
 

@@ -14,8 +14,9 @@ from agentrun._effects import ToolBatch, ToolWork, stops_run
 from agentrun._outcomes import ToolOutcome, ToolRetried, ToolReturned
 from agentrun.messages import ModelResponse, ToolCallPart
 from agentrun.usage import RunUsage
-from replay.adapters._cancelled import being_cancelled, is_cancellation, to_be_cancelled
+from replay.adapters._cancelled import being_cancelled, is_cancellation
 from replay.adapters._protocol import RunConductor
+from replay.adapters.agentrun._breaks import stay_cut
 from replay.adapters.agentrun._errors import raised, rebuilt
 from replay.adapters.agentrun._executed import executed
 from replay.adapters.agentrun._faults import parted, unwritable
@@ -214,11 +215,11 @@ class TapedCalls:
             end: Called when it is cancelled.
         """
         try:
-            seconds = await to_be_cancelled()
-        except BaseException:
-            end()
+            await stay_cut(self._conductor)
+        except BaseException as error:
+            if is_cancellation(error):
+                end()
             raise
-        raise self._conductor.diverged(cast('Stop', self._tape.uncancelled(seconds=seconds)).divergence)
 
     def _feed_late(self, ended: Ended, batch: ToolBatch, work: ToolWork, *some: int) -> None:
         """Let calls arrive that ended when they had been cancelled. What is wrong with them, nobody sees any more."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from operator import is_
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -13,12 +14,13 @@ from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch
 from agentrun.messages import ModelMessage, ModelRequest, ModelResponse
 from agentrun.models._base import StreamedResponse
 from agentrun.usage import RequestUsage
-from replay.adapters._cancelled import is_cancellation, to_be_cancelled
+from replay.adapters._cancelled import let_others_come
 from replay.adapters._protocol import Conductor, RunConductor, Started
 from replay.adapters._spelling import put_back, put_back_all
+from replay.adapters.agentrun._breaks import broken_off, ended_otherwise, left, to_begin
 from replay.adapters.agentrun._calls import TapedCalls, Within, within
-from replay.adapters.agentrun._errors import raised, rebuilt
-from replay.adapters.agentrun._faults import parted, unwritable
+from replay.adapters.agentrun._errors import raised
+from replay.adapters.agentrun._faults import unwritable
 from replay.adapters.agentrun._readings import source_of
 from replay.adapters.agentrun._spending import account_of
 from replay.adapters.agentrun._streaming import Notes, RecordedStreaming, ReplayedStreaming
@@ -35,9 +37,8 @@ from replay.adapters.agentrun._wire import (
 )
 from replay.canon import JsonObject
 from replay.cassette import CUT
-from replay.effects import Answered, Count, Counted, Cut, Do, Failed, Finish, Outcome, Replay, Request, Stop, Wait
+from replay.effects import Answered, Count, Counted, Cut, Do, Failed, Finish, Replay, Request, Stop, Wait
 from replay.errors import ReplayError
-from replay.match import Difference
 
 if TYPE_CHECKING:
     from agentrun._core._nodes import CallToolsNode, ModelRequestNode
@@ -110,8 +111,9 @@ class TapedRun:
             facts['deferred_tool_results'] = self._deferred
         answer = self._tape.node(kind, **facts)
         if answer is None:
-            return None
-        return self._cancelled_before(kind, facts) if isinstance(answer, Wait) else self._go_on(answer)
+            others = self._conductor.others_have_to_come
+            return let_others_come(others) if kind == 'End' and others() else None
+        return to_begin(self._conductor, kind, **facts) if isinstance(answer, Wait) else self._go_on(answer)
 
     async def request(self, call: ModelCall, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
         """Answer a request from the recording, or ask the model and keep its answer as it came."""
@@ -121,7 +123,7 @@ class TapedRun:
             outcome = answer.outcome
             if isinstance(outcome, Answered):
                 return self._responses.restored(outcome.message)
-            answer = await self._ended_otherwise(outcome)
+            answer = await ended_otherwise(self._conductor, outcome)
         self._conductor.went_live()
         try:
             response = await do()
@@ -129,7 +131,7 @@ class TapedRun:
         except PydanticSerializationError as error:
             raise self._unwritable('a response of the model', error) from None
         except BaseException as error:
-            self._broken_off(answer, error)
+            broken_off(self._conductor, answer.token, error)
             raise
         self._tape.end(answer.token, Answered(message=written))
         return as_in_a_replay(response, written)
@@ -143,7 +145,7 @@ class TapedRun:
         if not isinstance(answer, Do):
             outcome = cast('Answered | Failed | Cut', answer.outcome)
             self._response = self._responses.restored(outcome.message) if isinstance(outcome, Answered) else None
-            return ReplayedStreaming(outcome, call.parameters, self._left)
+            return ReplayedStreaming(outcome, call.parameters, partial(left, self._conductor))
         notes = Notes(
             tape=self._tape,
             token=answer.token,
@@ -161,11 +163,11 @@ class TapedRun:
             outcome = answer.outcome
             if isinstance(outcome, Counted):
                 return TypeAdapter(RequestUsage).validate_python(outcome.usage)
-            answer = await self._ended_otherwise(outcome)
+            answer = await ended_otherwise(self._conductor, outcome)
         try:
             usage = await do()
         except BaseException as error:
-            self._broken_off(answer, error)
+            broken_off(self._conductor, answer.token, error)
             raise
         self._tape.end(answer.token, Counted(usage=to_jsonable_python(usage)))
         return usage
@@ -192,31 +194,13 @@ class TapedRun:
             facts['prompt'] = self._prompt
         if interruption := _interruption(end.error):
             facts['interrupted'] = interruption
-        left = None if error is None else raised(error)
-        shown = self._tape.finish(Finish(messages=messages, new_from=end.new_from, raised=left, facts=facts))
+        known = None if error is None else raised(error)
+        shown = self._tape.finish(Finish(messages=messages, new_from=end.new_from, raised=known, facts=facts))
         put_back_all(end.messages, messages, shown, by=restored_messages)
         self._account.left(self._tape.run, self._calls.returned)
         self._conductor.ended(shown, end.new_from)
 
     # -- private
-
-    async def _cancelled_before(self, kind: str, facts: JsonObject) -> None:
-        """Wait to be cancelled before a node. A run that may go on from its recording does so if nobody does it."""
-        self._go_on(self._tape.uncancelled(seconds=await to_be_cancelled(), again=True))
-        self._go_on(self._tape.node(kind, **facts))
-
-    async def _ended_otherwise(self, outcome: Outcome) -> Do:
-        """Fail as it was recorded, or wait to be cancelled. A run that may go on from its recording does so then."""
-        if isinstance(outcome, Failed):
-            raise rebuilt(outcome.raised)
-        return cast('Do', self._go_on(self._tape.uncancelled(seconds=await to_be_cancelled(), again=True)))
-
-    def _broken_off(self, doing: Do, error: BaseException) -> None:
-        """Tell the tape that an effect failed, or was cancelled."""
-        if isinstance(error, Exception):
-            self._tape.end(doing.token, Failed(raised=raised(error)))
-        elif is_cancellation(error):
-            self._tape.end(doing.token, Cut(cancelled=True))
 
     def _go_on(self, answer: _Answer | Stop) -> _Answer:
         if isinstance(answer, Stop):
@@ -228,14 +212,6 @@ class TapedRun:
 
     def _keep_response(self, response: ModelResponse) -> None:
         self._response = response
-
-    async def _left(self, cut: Cut) -> NoReturn:
-        """Stop a run that reads on where the recorded reader left its stream; one that was cancelled may be, too."""
-        if cut.cancelled:
-            seconds = await to_be_cancelled()
-            raise self._conductor.diverged(cast('Stop', self._tape.uncancelled(seconds=seconds)).divergence)
-        difference = Difference(cause='order', field='stream', recorded='left here', live='read on')
-        raise parted(self._conductor, difference, 'ModelRequestNode')
 
     def _asked(self, call: ModelCall, *, streamed: bool = False) -> Do | Replay:
         """Tell the tape of a request, and let its messages show values that were minted in the run as recorded."""

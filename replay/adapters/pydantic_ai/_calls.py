@@ -5,13 +5,17 @@ with the first call that comes through and ends when the next node is about to r
 arguments did not hold) began and ended in between, and the message that follows tells what came of them.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, cast
 
 from pydantic_ai.messages import ModelResponse, ToolCallPart
 
+from replay.adapters._cancelled import being_cancelled, is_cancellation
 from replay.adapters._protocol import RunConductor
+from replay.adapters.agentrun._breaks import stay_cut
 from replay.adapters.agentrun._calls import Within, running, within
 from replay.adapters.agentrun._faults import parted
 from replay.adapters.agentrun._objects import NotFitting, is_named, name_of
@@ -95,19 +99,27 @@ class TapedCalls:
         finally:
             batch.exits.left(index)
 
-    def close(self, *, broken: bool = False) -> None:
+    def cancelled(self) -> None:
+        """The node whose calls run is left by a cancellation."""
+        if self._batch is not None:
+            self._batch.cut = True
+
+    def close(self, *, broken: bool = False, failed: bool = False) -> None:
         """The calls of the response are over.
 
         Args:
             broken: Whether an error or a cancellation ends the run, so that calls may not have begun.
+            failed: Whether that is an error: then the library itself cancelled what was still running.
         """
         batch, self._batch = self._batch, None
         if batch is None:
             return
         batch.exits.close()
+        batch.end_waiting()
         self._called += len(batch.calls)
         batch.settle(self._how)
         if batch.token is not None:
+            batch.cut = batch.cut and not failed
             self._tape.end(batch.token, batch.outcome(broken=broken))
 
     # -- private
@@ -174,6 +186,8 @@ class TapedCalls:
 
     async def _replayed(self, batch: '_Batch', index: int, work: Work, ended: Ended) -> Any:
         call, recorded = batch.calls[index], ended.results.get(index)
+        if ended.cut and index not in ended.finished:
+            return await self._cut_short(batch, index, work, ended)
         if recorded is None and not ended.failed:
             raise self._lacks(call.tool_name)
         if self._how(call) == 'replay':
@@ -189,6 +203,24 @@ class TapedCalls:
             raise self._lacks(call.tool_name)
         self.returned += given.kind == 'return'
         return self._given(call.tool_name, given, work.annotation)
+
+    async def _cut_short(self, batch: '_Batch', index: int, work: Work, ended: Ended) -> Any:
+        """Wait to be cancelled, as the recorded call was; perhaps it ended all the same then."""
+        call, recorded = batch.calls[index], ended.results.get(index)
+        if self._how(call) == 'replay':
+            batch.spending.skip(self._conductor.skipped(call.tool_name, self._called + index))
+        else:
+            live = await self._executed(batch, index, work, live_args(self._tape, call, work))
+            if being_cancelled():
+                recorded = live.respelt if recorded is None else recorded
+                return self._given(call.tool_name, recorded, work.annotation)
+        try:
+            with batch.waiting_for_the_end():
+                return await stay_cut(self._conductor)
+        except BaseException as error:
+            if recorded is None or not is_cancellation(error):
+                raise
+        return self._given(call.tool_name, recorded, work.annotation)
 
     async def _run_again(self, batch: '_Batch', index: int, work: Work, ended: Ended) -> Executed | None:
         """Execute a call of a replay: what came of it where that is not what was recorded, else None.
@@ -240,7 +272,11 @@ class _Batch:
     """What the recording has, in a replay."""
     events: list[_Event] = field(default_factory=list[_Event], init=False)
     results: dict[int, ToolResult] = field(default_factory=dict[int, ToolResult], init=False)
+    cut: bool = field(default=False, init=False)
+    """Whether the node was cancelled."""
     _came: set[int] = field(default_factory=set[int], init=False)
+    _late: set[int] = field(default_factory=set[int], init=False)
+    _waiting: 'set[asyncio.Task[Any]]' = field(default_factory=set['asyncio.Task[Any]'], init=False)
 
     def place(self, call_id: str) -> int | None:
         """The place of a call that came through: the first of this id that did not yet, else the last."""
@@ -257,6 +293,26 @@ class _Batch:
         self.results[index] = replace(result, usage=spent) if spent else result
         self.events = [event for event in self.events if event != ('finished', index)]
         self.events.append(('finished', index))
+        if being_cancelled():
+            self._late.add(index)
+
+    @contextmanager
+    def waiting_for_the_end(self) -> Generator[None]:
+        """A block in which a call waits to be cancelled: by those who cancel the run, or at least with the batch.
+
+        Some versions of the library leave the tasks of tools running when they are cancelled themselves.
+        """
+        task = cast('asyncio.Task[Any]', asyncio.current_task())
+        self._waiting.add(task)
+        try:
+            yield
+        finally:
+            self._waiting.discard(task)
+
+    def end_waiting(self) -> None:
+        """Cancel the calls that wait for it."""
+        for task in self._waiting:
+            task.cancel()
 
     def settle(self, how: Callable[[ToolCallPart], Tools]) -> None:
         """Count or note what is left when all calls have ended.
@@ -285,7 +341,11 @@ class _Batch:
                 self.events[at:at] = [('started', index), ('finished', index)]
         started = dict.fromkeys(index for kind, index in self.events if kind == 'started')
         finished = [index for kind, index in self.events if kind == 'finished']
-        return Ended(started=list(started), finished=finished, results=self.results)
+        if not self.cut:
+            return Ended(started=list(started), finished=finished, results=self.results)
+        results = {index: result for index, result in self.results.items() if result.raised is None}
+        finished = [index for index in finished if index in results and index not in self._late]
+        return Ended(started=list(started), finished=finished, results=results, cut=True)
 
 
 def _place_of(events: Sequence[_Event], index: int) -> int:

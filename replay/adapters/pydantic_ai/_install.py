@@ -234,13 +234,16 @@ async def _step(graph_run: Any, advance: Callable[[], Any]) -> Any:
     with reading(run.readings), _being(run):
         node = _due(graph_run)
         if node is not None:
-            run.runs(node)
+            await run.runs(node)
         try:
             following = await advance()
+        except BaseException as error:
+            run.broken_off(error)
+            raise
         finally:
             run.ran()
         if graph_run.output is not None:
-            run.ended()
+            await run.ended()
         return following
 
 
@@ -279,7 +282,7 @@ class _Streaming(AbstractAsyncContextManager[Any]):
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Any:
-        self._run.streams(self._node)
+        await self._run.streams(self._node)
         self._stack.enter_context(reading(self._run.readings))
         try:
             return await self._stack.enter_async_context(self._open())
@@ -290,6 +293,7 @@ class _Streaming(AbstractAsyncContextManager[Any]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
+        self._run.broken_off(error)
         return await self._stack.__aexit__(kind, error, trace)
 
 

@@ -156,7 +156,7 @@ class TapedModel(WrapperModel):
         else:
             outcome = cast('Answered | Failed | Cut', answer.outcome)
             run.response = restored_response(outcome.message) if isinstance(outcome, Answered) else None
-            block = ReplayedStreaming(outcome, asked.parameters, run.read_on)
+            block = ReplayedStreaming(outcome, asked.parameters, run.left)
         async with block as stream:
             yield stream
 

@@ -13,10 +13,12 @@ from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.usage import RequestUsage, RunUsage
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from replay.adapters._cancelled import is_cancellation, let_others_come
 from replay.adapters._protocol import RunConductor
 from replay.adapters._spelling import put_back, put_back_all
+from replay.adapters.agentrun._breaks import broken_off, ended_otherwise, left, to_begin
 from replay.adapters.agentrun._calls import Within
-from replay.adapters.agentrun._errors import raised, rebuilt
+from replay.adapters.agentrun._errors import raised
 from replay.adapters.agentrun._faults import parted, unwritable
 from replay.adapters.agentrun._readings import source_of
 from replay.adapters.pydantic_ai._calls import TapedCalls
@@ -32,7 +34,8 @@ from replay.adapters.pydantic_ai._wire import (
     restored_response,
 )
 from replay.canon import Json, JsonObject
-from replay.effects import Answered, Count, Counted, Do, Failed, Finish, Replay, Request, Stop
+from replay.cassette import CUT
+from replay.effects import Answered, Count, Counted, Cut, Do, Finish, Replay, Request, Stop, Wait
 from replay.errors import ReplayError
 from replay.match import Difference
 
@@ -117,65 +120,73 @@ class TapedRun:
         shared = self._call is not None and self._call.usage is cast('Any', usage)
         self.tools.calls.spending.begun(usage, around=self._call.depth if self._call is not None and shared else 0)
 
-    def runs(self, node: object) -> None:
-        """A node is about to run; the run stops where it leaves its recording."""
+    async def runs(self, node: object) -> None:
+        """A node is about to run; the run stops where it leaves its recording, or waits where that was cancelled."""
         if self._streamed is not node:
-            self._note(node)
+            await self._note(node)
         self._streamed = None
         self._running = node
 
-    def streams(self, node: object) -> None:
+    async def streams(self, node: object) -> None:
         """A node is about to be streamed: by the one that drives the run, or by itself while it runs."""
         if node is not self._running and node is not self._streamed:
-            self._note(node)
+            await self._note(node)
             self._streamed = node
 
     def ran(self) -> None:
         """The node has run, or failed. If that was the end of the run, that is noted as a node."""
         self._running = None
 
-    def ended(self) -> None:
+    def broken_off(self, error: BaseException | None) -> None:
+        """A step, or the block in which a node streamed, was left with an error: perhaps it was cancelled."""
+        if error is not None and is_cancellation(error):
+            self.tools.calls.cancelled()
+
+    async def ended(self) -> None:
         """The run came to its end."""
         if not self.tape.kinds or self.tape.kinds[-1] != 'End':
             self.tools.calls.close()
-            self._go_on(self.tape.node('End'))
+            await self._comes_to('End')
+            await let_others_come(self.conductor.others_have_to_come)
 
     # -- the model
 
     async def request(self, asked: Asked, do: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
         """Answer a request from the recording, or ask the model and keep its answer as it came."""
         answer = self.ask(asked)
-        if isinstance(answer, Do):
-            self.conductor.went_live()
-            try:
-                response = self.named(await do())
-                written = message_json(response)
-            except PydanticSerializationError as error:
-                raise self.unwritable('a response of the model', error) from None
-            except Exception as error:
-                self.tape.end(answer.token, Failed(raised=raised(error)))
-                raise
-            self.tape.end(answer.token, Answered(message=written))
-            return as_in_a_replay(response, written)
-        if isinstance(answer.outcome, Failed):
-            raise rebuilt(answer.outcome.raised)
-        return restored_response(cast('Answered', answer.outcome).message)
+        if isinstance(answer, Replay):
+            outcome = answer.outcome
+            if isinstance(outcome, Answered):
+                return restored_response(outcome.message)
+            answer = await ended_otherwise(self.conductor, outcome)
+        self.conductor.went_live()
+        try:
+            response = self.named(await do())
+            written = message_json(response)
+        except PydanticSerializationError as error:
+            raise self.unwritable('a response of the model', error) from None
+        except BaseException as error:
+            broken_off(self.conductor, answer.token, error)
+            raise
+        self.tape.end(answer.token, Answered(message=written))
+        return as_in_a_replay(response, written)
 
     async def count_tokens(self, do: Callable[[], Awaitable[RequestUsage]]) -> RequestUsage:
         """Answer a count from the recording, or let the model count and keep the sum."""
         self.conductor.check_open()
         answer = self._go_on(self.tape.begin(Count()))
-        if isinstance(answer, Do):
-            try:
-                usage = await do()
-            except Exception as error:
-                self.tape.end(answer.token, Failed(raised=raised(error)))
-                raise
-            self.tape.end(answer.token, Counted(usage=to_jsonable_python(usage)))
-            return usage
-        if isinstance(answer.outcome, Failed):
-            raise rebuilt(answer.outcome.raised)
-        return TypeAdapter(RequestUsage).validate_python(cast('Counted', answer.outcome).usage)
+        if isinstance(answer, Replay):
+            outcome = answer.outcome
+            if isinstance(outcome, Counted):
+                return TypeAdapter(RequestUsage).validate_python(outcome.usage)
+            answer = await ended_otherwise(self.conductor, outcome)
+        try:
+            usage = await do()
+        except BaseException as error:
+            broken_off(self.conductor, answer.token, error)
+            raise
+        self.tape.end(answer.token, Counted(usage=to_jsonable_python(usage)))
+        return usage
 
     def ask(self, asked: Asked, *, streamed: bool = False) -> Do | Replay:
         """Tell the tape of a request.
@@ -196,7 +207,7 @@ class TapedRun:
 
     def finished(self, error: BaseException | None) -> None:
         """Tell the tape how the run was left."""
-        self.tools.calls.close(broken=error is not None)
+        self.tools.calls.close(broken=error is not None, failed=isinstance(error, Exception))
         messages, new_from = self._messages()
         if self._graph_run is not None:
             _runs.pop(id(self._graph_run.state), None)
@@ -208,8 +219,8 @@ class TapedRun:
             self.conductor.ended(b'', new_from)
             return
         known = isinstance(error, Exception) and not isinstance(error, ReplayError)
-        left = raised(cast('Exception', error)) if known else None
-        finish = Finish(messages=written, new_from=new_from, raised=left, facts=self._facts(error))
+        cause = raised(cast('Exception', error)) if known else None
+        finish = Finish(messages=written, new_from=new_from, raised=cause, facts=self._facts(error))
         shown = self.tape.finish(finish)
         put_back_all(messages, written, shown, by=restored_messages)
         self.tools.calls.spending.ended(self.tape.run, self.tools.calls.returned)
@@ -227,11 +238,9 @@ class TapedRun:
         """Make the error for a run that leaves its recording where no tape is asked."""
         return parted(self.conductor, difference, kind)
 
-    def read_on(self) -> NoReturn:
-        """Stop a run that reads on where the recorded reader of a stream left."""
-        raise self.parted(
-            Difference(cause='order', field='stream', recorded='left here', live='read on'), 'ModelRequestNode'
-        )
+    async def left(self, cut: Cut) -> NoReturn:
+        """Stop a run that reads on where the recorded reader of a stream left; one that was cancelled may be, too."""
+        await left(self.conductor, cut)
 
     def unwritable(self, what: str, error: PydanticSerializationError) -> ReplayError:
         """Make the error for a value that JSON cannot hold."""
@@ -239,7 +248,7 @@ class TapedRun:
 
     # -- private
 
-    def _note(self, node: object) -> None:
+    async def _note(self, node: object) -> None:
         self.conductor.check_open()
         kind = type(node).__name__
         facts: JsonObject = {}
@@ -253,9 +262,14 @@ class TapedRun:
             case _:
                 pass
         self.tools.calls.close()
-        self._go_on(self.tape.node(kind, **facts))
+        await self._comes_to(kind, **facts)
         if isinstance(node, ModelRequestNode) and getattr(cast('Any', node), '_result', None) is None:
             self.readings.source.request_begun()
+
+    async def _comes_to(self, kind: str, **facts: Json) -> None:
+        """Tell the tape of a node, and wait where the recorded run was cancelled before it."""
+        if isinstance(self._go_on(self.tape.node(kind, **facts)), Wait):
+            await to_begin(self.conductor, kind, **facts)
 
     def _go_on(self, answer: _Answer | Stop) -> _Answer:
         if isinstance(answer, Stop):
@@ -300,7 +314,7 @@ class TapedRun:
             facts['prompt'] = self._prompt
         if error is not None and not isinstance(error, Exception | GeneratorExit):
             stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-            facts['interrupted'] = type(error).__name__ if stopped else 'cancelled'
+            facts['interrupted'] = type(error).__name__ if stopped else CUT
         return facts
 
 

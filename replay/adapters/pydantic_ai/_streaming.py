@@ -10,9 +10,8 @@ from copy import copy
 from dataclasses import fields
 from datetime import datetime
 from types import TracebackType
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
-import anyio
 from pydantic_ai.messages import (
     FinalResultEvent,
     ModelResponse,
@@ -25,20 +24,19 @@ from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 from pydantic_ai.usage import RequestUsage
 from pydantic_core import PydanticSerializationError
 
+from replay.adapters._cancelled import is_cancellation
+from replay.adapters.agentrun._breaks import broken_off
 from replay.adapters.agentrun._errors import raised, rebuilt
+from replay.adapters.agentrun._streaming import Left
 from replay.adapters.pydantic_ai._clock import reading
 from replay.adapters.pydantic_ai._compat import read
 from replay.adapters.pydantic_ai._runs import TapedRun
 from replay.adapters.pydantic_ai._wire import event_json, message_json, restored_events, restored_response
 from replay.canon import JsonObject
-from replay.cassette import Raised
 from replay.effects import Answered, Cut, Failed
 from replay.streams import STATE, Stream, is_event
 
 __all__ = ('RecordedStreaming', 'ReplayedStreaming')
-
-PATIENCE = 10.0
-"""Seconds that a replay waits to be cancelled where the recorded reader was: without an end it might wait for ever."""
 
 _KEYS = tuple(key for key in STATE if key in {field.name for field in fields(ModelResponse)})
 """The fields of a response that are known while it streams, as far as the installed version has them."""
@@ -155,8 +153,8 @@ class RecordedStreaming(AbstractAsyncContextManager[StreamedResponse]):
         try:
             self._opening = self._open()
             model_stream = await self._opening.__aenter__()
-        except Exception as error:
-            run.tape.end(self._token, Failed(raised=raised(error)))
+        except BaseException as error:
+            broken_off(run.conductor, self._token, error)
             raise
         self._stream = _RecordedStream(model_stream, run, self._token, self._parameters)
         return self._stream
@@ -164,7 +162,7 @@ class RecordedStreaming(AbstractAsyncContextManager[StreamedResponse]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        self._stream.left()
+        self._stream.left(cancelled=error is not None and is_cancellation(error))
         return await self._opening.__aexit__(kind, error, trace)
 
 
@@ -189,9 +187,9 @@ class _RecordedStream(_Told):
         """Cancel the model's stream."""
         await cast('Any', self._inner).cancel()
 
-    def left(self) -> None:
-        """The reader leaves: what has not come by now will not."""
-        self._end(Cut)
+    def left(self, *, cancelled: bool) -> None:
+        """The reader leaves, or is cancelled: what has not come by now will not."""
+        self._end(lambda: Cut(cancelled=cancelled))
 
     def passed(self, event: ModelResponseStreamEvent) -> ModelResponseStreamEvent:
         """Note an event, and what changed with it.
@@ -230,10 +228,6 @@ class _RecordedStream(_Told):
         """The model's stream broke."""
         self._end(lambda: Failed(raised=raised(error)))
 
-    def interrupted(self) -> None:
-        """The reader was cancelled while it waited."""
-        self._end(lambda: Cut(cancelled=True))
-
     def _end(self, outcome: Callable[[], Answered | Failed | Cut]) -> None:
         if self._open:
             self._open = False
@@ -252,7 +246,7 @@ class _RecordedStream(_Told):
                 self.failed(error)
                 raise
             except BaseException:
-                self.interrupted()
+                self.left(cancelled=True)
                 raise
             yield self.passed(event)
 
@@ -299,25 +293,24 @@ class ReplayedStreaming(AbstractAsyncContextManager[StreamedResponse]):
     Args:
         outcome: What came of the request.
         parameters: What it offers and allows.
-        read_on: Raises that the run reads on where its recording was left.
+        left: What happens where the run reads on although its recording was left.
     """
 
-    def __init__(
-        self, outcome: Answered | Failed | Cut, parameters: ModelRequestParameters, read_on: Callable[[], NoReturn]
-    ) -> None:
+    def __init__(self, outcome: Answered | Failed | Cut, parameters: ModelRequestParameters, left: Left) -> None:
         self._outcome = outcome
         self._parameters = parameters
-        self._read_on = read_on
+        self._left = left
 
     async def __aenter__(self) -> StreamedResponse:
         outcome = self._outcome
         if isinstance(outcome, Failed) and outcome.stream is None:
             raise rebuilt(outcome.raised)
+        if isinstance(outcome, Cut) and outcome.stream is None:
+            await self._left(outcome)
         response = restored_response({**outcome.message, 'run_id': None}) if isinstance(outcome, Answered) else None
         if outcome.stream is None:
             return _WholeStream(self._parameters, cast('ModelResponse', response))
-        failure = outcome.raised if isinstance(outcome, Failed) else None
-        return _ReplayedStream(outcome.stream, self._parameters, response, failure, self._read_on)
+        return _ReplayedStream(outcome, outcome.stream, self._parameters, response, self._left)
 
     async def __aexit__(self, *_: object) -> None:
         """End nothing: a replay holds nothing open."""
@@ -328,19 +321,19 @@ class _ReplayedStream(_Told):
 
     def __init__(
         self,
+        outcome: Answered | Failed | Cut,
         stream: Stream,
         parameters: ModelRequestParameters,
         response: ModelResponse | None,
-        failure: Raised | None,
-        read_on: Callable[[], NoReturn],
+        left: Left,
     ) -> None:
         self._entries: Iterator[JsonObject] = iter(stream[1:])
         self._recorded = iter(restored_events([entry for entry in stream if is_event(entry)]))
         self._next: JsonObject | None = next(self._entries, None)
         self._wire: JsonObject = {**message_json(ModelResponse(parts=[]))}
         self._response = response
-        self._failure = failure
-        self._read_on = read_on
+        self._outcome = outcome
+        self._left = left
         self._ended = False
         self._wire.update(stream[0])
         super().__init__(parameters, restored_response(self._wire))
@@ -362,11 +355,9 @@ class _ReplayedStream(_Told):
         if entry is not None and 'over' in entry:
             self._change(entry)
             return
-        if self._failure is not None:
-            raise rebuilt(self._failure)
-        if entry is not None and entry.get('cut') == 'cancelled':
-            await anyio.sleep(PATIENCE)
-        self._read_on()
+        if isinstance(self._outcome, Failed):
+            raise rebuilt(self._outcome.raised)
+        await self._left(self._outcome if isinstance(self._outcome, Cut) else Cut())
 
     def _show_changes(self) -> None:
         """Let what changed with an event show."""
