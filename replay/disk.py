@@ -34,7 +34,8 @@ def read(path: Path, *, at_most: int) -> bytes:
 
 def _read(handle: int, at_most: int) -> bytes:
     chunks: list[bytes] = []
-    while at_most > 0 and (chunk := os.read(handle, min(at_most, _CHUNK))):
+    most = min(os.fstat(handle).st_size + 1, _CHUNK)  # which is set aside before anything is read
+    while at_most > 0 and (chunk := os.read(handle, min(at_most, most))):
         chunks.append(chunk)
         at_most -= len(chunk)
     return b''.join(chunks)

@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from shlex import quote
 from threading import RLock
+from typing import cast
 
 from . import disk
 from .age import days_over
@@ -91,9 +92,11 @@ class Store:
             ReplayError: As for `read`.
         """
         path = self.path(name, pending=pending)
-        data = read_bytes(path, limits=self.limits)
-        redactor = self._redactor or Redactor(os.environ)
-        return veiled_cassette(loads(data, name=path.as_posix(), limits=self.limits), redactor, text=data)
+        text: str | bytes = read_bytes(path, limits=self.limits)
+        with suppress(UnicodeDecodeError):  # which reading it tells of
+            text = text.decode()
+        cassette = loads(text, name=path.as_posix(), limits=self.limits)
+        return veiled_cassette(cassette, self._redactor or Redactor(os.environ), text=cast('str', text))
 
     def write(self, name: str, cassette: Cassette, *, pending: bool = False, oldest: date | None = None) -> bool:
         """Write a cassette unless nothing but `recorded`, or the order in which parallel tools ended, would change.

@@ -25,7 +25,7 @@ REDACTED = 'redacted'
 _Value = TypeVar('_Value')
 
 
-_IN_PIECES = (b'|":', b'\\u', b'\\/')
+_IN_PIECES = ('|":', '\\u', '\\/')
 """Marks of long texts as lines, and of characters that need not be written as escapes."""
 
 
@@ -183,7 +183,7 @@ def veiled_run(run: Run, redactor: Redactor) -> Run:
     )
 
 
-def veiled_cassette(cassette: Cassette, redactor: Redactor, *, text: bytes) -> Cassette:
+def veiled_cassette(cassette: Cassette, redactor: Redactor, *, text: str) -> Cassette:
     """Redact a cassette as `veiled_run` does its runs.
 
     Its text says all that they hold, with as few escapes as there can be, but for long texts that stand in it as lines,
@@ -200,7 +200,7 @@ def veiled_cassette(cassette: Cassette, redactor: Redactor, *, text: bytes) -> C
     in_pieces = any(mark in text for mark in _IN_PIECES) or any(
         node.stream for run in cassette.runs for node in run.nodes
     )
-    if not in_pieces and redactor.clears_text(text.decode()):
+    if not in_pieces and redactor.clears_text(text):
         return cassette
     runs = tuple(veiled_run(run, redactor) for run in cassette.runs)
     return cassette if all(map(is_, runs, cassette.runs)) else replace(cassette, runs=runs)

@@ -108,6 +108,7 @@ def loads(text: str | bytes, *, name: str = 'cassette', limits: Limits = DEFAULT
         )
     if (now := seal_of(text[: found.start()])) != found[1]:
         place.damaged('the cassette was changed after it was written', cause='seal', expected=found[1], got=now)
+    del text, found  # all of it is in the document now
     return read_cassette(document, place)
 
 

@@ -128,7 +128,9 @@ class _RunReader:
         if self.history and self.history[-1].get('kind') == 'response':
             self.course.response_seen(self.history[-1])
         nodes: list[Node] = []
-        for index, packed in enumerate(place.array(self.packed.get('nodes'), 'nodes')):
+        short = place.array(self.packed.get('nodes'), 'nodes')
+        for index, packed in enumerate(short):
+            short[index] = None  # so that the short form goes as the wide one comes
             place.node = str(index)
             node = place.object(packed, 'node')
             kind = node.get('node')

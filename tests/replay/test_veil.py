@@ -80,7 +80,7 @@ def test_a_look_at_the_text_of_a_cassette_finds_what_a_look_at_its_runs_does(
     cassette = Cassette(runs=(replace(RUN, nodes=(replace(NODE, message=message),)),), wire='full')
     written = codec.dumps(cassette)
 
-    found = veiled_cassette(cassette, redactor, text=written.encode())
+    found = veiled_cassette(cassette, redactor, text=written)
 
     assert found.runs == (veiled_run(cassette.runs[0], redactor),)
     assert secret not in dumps(found).decode()  # pyright: ignore[reportArgumentType]
@@ -89,7 +89,7 @@ def test_a_look_at_the_text_of_a_cassette_finds_what_a_look_at_its_runs_does(
 @pytest.mark.parametrize('escape', ['\\u0074ulips-and-windmills', 'tulips-\\u0061nd-windmills'])
 def test_a_secret_that_is_spelt_with_escapes_by_hand_is_found(escape: str) -> None:
     cassette = Cassette(runs=(replace(RUN, nodes=(NODES['message'],)),))
-    by_hand = f'{{"content": "{escape}"}}'.encode()
+    by_hand = f'{{"content": "{escape}"}}'
 
     found = veiled_cassette(cassette, Redactor({'GARDEN_TOKEN': SECRET}), text=by_hand)
 
@@ -98,4 +98,4 @@ def test_a_secret_that_is_spelt_with_escapes_by_hand_is_found(escape: str) -> No
 
 def test_a_cassette_without_secrets_stays_the_same_object() -> None:
     cassette = Cassette(runs=(RUN,))
-    assert veiled_cassette(cassette, Redactor({'OTHER_TOKEN': 'cheese-and-bicycles'}), text=b'{}') is cassette
+    assert veiled_cassette(cassette, Redactor({'OTHER_TOKEN': 'cheese-and-bicycles'}), text='{}') is cassette
