@@ -42,8 +42,6 @@ class Ledger:
     """What finds minted values while runs are recorded."""
     cassette: Cassette | None = None
     """The cassette that is played."""
-    counted: tuple[Run, ...] = ()
-    """Its runs that counted into the usage of the run that started them."""
     cleared: int = 0
     """How many secrets the redactor knew when the cassette was read."""
     problems: list[ReplayError] = field(default_factory=list[ReplayError])
@@ -70,7 +68,6 @@ class Ledger:
     def plays(self, cassette: Cassette) -> None:
         """Take on the cassette that is played, without its secrets."""
         self.cassette = cassette
-        self.counted = tuple(run for run in cassette.runs if 'counted_in' in run.facts)
         self.cleared = self.redactor.known
 
     def knows_secrets_of(self, tape: Tape) -> bool:
@@ -130,6 +127,7 @@ class SessionRun(RunConductor):
         self._ledger = ledger
         self._tape = tape
         self._divergence: ReplayError | None = None
+        self._has_inner = any(run.name.startswith(f'{tape.name}/') for run in ledger.recorded)
         self._unexecuted: dict[str, str] = {}  # names of tools, and those without their secrets
 
     @property
@@ -171,8 +169,10 @@ class SessionRun(RunConductor):
         name = self._unexecuted.get(tool)
         if name is None:
             name = self._unexecuted[tool] = ledger.redactor.text(tool)
+        if not self._has_inner:
+            return ()
         ledger.places.cover((self._tape.name, name), call)
-        return list(counted_runs(ledger.counted, self._tape.name, call)) if ledger.counted else ()
+        return list(counted_runs(ledger.recorded, self._tape.name, call))
 
     def others_have_to_come(self) -> bool:
         """Whether runs beside this one, which are none around it, have yet to come to where they were cancelled."""

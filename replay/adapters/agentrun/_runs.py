@@ -215,7 +215,10 @@ class TapedRun:
 
     def _asked(self, call: ModelCall, *, streamed: bool = False) -> Do | Replay:
         """Tell the tape of a request, and let its messages show values that were minted in the run as recorded."""
-        effect = self._effect(call, streamed=streamed)
+        try:
+            effect = self._request_of(call, streamed=streamed)
+        except PydanticSerializationError as error:
+            raise self._unwritable('a message of the run', error) from error
         answer = self._tape.begin(effect)
         if isinstance(answer, Stop):
             return self._go_on(answer)
@@ -225,12 +228,6 @@ class TapedRun:
         put_back(call.messages, own, effect, answer.respelt, by=restored_messages)
         return answer
 
-    def _effect(self, call: ModelCall, *, streamed: bool = False) -> Request:
-        try:
-            return self._request_of(call, streamed=streamed)
-        except PydanticSerializationError as error:
-            raise self._unwritable('a message of the run', error) from error
-
     def _request_of(self, call: ModelCall, *, streamed: bool) -> Request:
         """Write down what is new in a request; everything, if what the model was sent before no longer stands."""
         messages, count = call.messages, len(self._sent)
@@ -238,7 +235,7 @@ class TapedRun:
         fresh = messages[count:] if appended else messages
         self._sent = list(messages)
         own = self._request if self._request is not None else cast('ModelRequest', messages[-1])
-        sent = [message_bytes(message) for message in fresh]
+        sent = list(map(message_bytes, fresh))
         message = sent[-1] if own is messages[-1] else message_bytes(own)
         definition = self._definitions.of(call, own.instructions)
         inside = call.model.model_name if call.inside else None

@@ -193,11 +193,13 @@ class Definitions:
     def of(self, call: ModelCall, instructions: str | None) -> Definition:
         """Say what a call carries beside its messages."""
         found = call.parameters
-        # Each step has new definitions of its tools, equal ones as a rule; settings are often one dict that may change.
-        tools = [*found.function_tools, None, *found.output_tools, None, *found.builtin_tools]
-        key: list[object] = [instructions, dict(call.settings or {}), found.output_mode, found.output_object, *tools]
-        if key != self._key:
-            self._key = key
+        # Each step has new definitions of its tools, equal ones as a rule. Copies of their fields are compared, since
+        # they themselves may change, as may the dict of settings.
+        tools, outputs = list(map(vars, found.function_tools)), list(map(vars, found.output_tools))
+        settings = call.settings or {}
+        rest: list[object] = [instructions, found.output_mode, found.output_object, *found.builtin_tools]
+        if [tools, outputs, settings, rest] != self._key:
+            self._key = [list(map(dict, tools)), list(map(dict, outputs)), dict(settings), rest]
             self._last = _definition(call, instructions)
         return self._last
 
