@@ -13,7 +13,7 @@ from typing import cast
 
 from .calls import calls_of, following, parts_of
 from .canon import Json, JsonObject
-from .cassette import Node, Raised, Run
+from .cassette import CUT, Node, Raised, Run
 from .errors import NotSupported, Where
 
 _UNKNOWN = re.compile(r"Unknown tool name: '.*'\. Available tools: (?P<names>'.*')")
@@ -190,7 +190,7 @@ _USAGE_LIMITS = (
 def _refuse(run: Run) -> None:
     if 'messages' in run.facts and not is_edited(run):
         raise _not_supported(run, CHANGED)
-    if 'interrupted' in run.facts:
+    if run.facts.get('interrupted', CUT) != CUT:  # one that was cancelled is played up to there
         raise _not_supported(run, 'a run that was stopped from outside')
     if any(map(_is_steered, run.nodes[:-1])):
         raise _not_supported(run, 'a run whose nodes its own code changed')

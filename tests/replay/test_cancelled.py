@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
-from agentrun import Agent, RunContext
+from agentrun import Agent, RunContext, capture_run_messages
 from agentrun.direct import model_request, model_request_stream
 from agentrun.exceptions import ModelHTTPError
 from agentrun.messages import ModelMessage, ModelRequest, ModelResponse, TextPart
@@ -19,8 +22,10 @@ from agentrun.models.fallback import FallbackModel
 from agentrun.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from agentrun.models.wrapper import WrapperModel
 from agentrun.usage import RequestUsage, RunUsage, UsageLimits
-from replay import Session
+from replay import Diverged, Session
 from replay.adapters._cancelled import PATIENCE
+from replay.cassette import Cassette
+from replay.check import check_cassette
 from replay.store import Store
 
 from .outcome_runs import call
@@ -493,3 +498,104 @@ async def test_recording_a_cancelled_run_anew_leaves_the_file_untouched(scenario
     await played(tmp_path, scenario, record='all')
     assert (tmp_path / 'run.json').read_bytes() == before
     assert Store(tmp_path).read('run').runs
+
+
+@every_scenario
+async def test_a_check_plays_a_cancelled_run_up_to_there(scenario: Scenario, tmp_path: Path):
+    await played(tmp_path, scenario, record='rewrite')
+    cassette = Store(tmp_path).read('run')
+    assert [one for one in check_cassette(cassette) if one.verdict != 'exact'] == []
+
+
+async def test_a_check_finds_what_was_changed_in_a_cancelled_run(tmp_path: Path):
+    await played(tmp_path, in_a_later_request, record='rewrite')
+    (run,) = Store(tmp_path).read('run').runs
+    asked: Any = run.nodes[-1].message
+    message = {**asked, 'parts': asked['parts'][:1]}
+    (found,) = check_cassette(
+        Cassette(runs=(replace(run, nodes=(*run.nodes[:-1], replace(run.nodes[-1], message=message))),))
+    )
+    assert found.verdict == 'differs'
+
+
+@pytest.mark.parametrize(
+    'scenario',
+    [in_the_first_request, in_parallel_tools, in_a_function_that_is_faster_now, in_an_answer_that_is_streamed],
+)
+async def test_a_run_that_nobody_cancels_is_told_so(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    await played(tmp_path, scenario, record='rewrite')
+    monkeypatch.setattr('replay.adapters._cancelled.PATIENCE', 0.02)
+    stage = Stage(live=False)
+    with pytest.raises(Diverged) as caught, Session('run', dir=tmp_path):
+        await scenario(stage)
+    assert caught.value.divergence.live == 'not cancelled within 0.02 s'
+    assert caught.value.headline.endswith(' was not cancelled where its recording was')
+    assert "use_cassette('run', record='rewrite')" in caught.value.render()
+
+
+async def test_a_run_that_is_not_cancelled_any_more_is_recorded_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    await played(tmp_path, in_a_later_request, record='rewrite')
+    monkeypatch.setattr('replay.adapters._cancelled.PATIENCE', 0.02)
+    results: list[Any] = []
+    for mode in ('new_episodes', 'none'):
+        stage = Stage(live=False)
+        with Session('run', dir=tmp_path, record=mode):
+            results.append(await stage.agent([TextPart('Done')]).run('Go'))
+        assert stage.asked == (mode == 'new_episodes')
+    assert results[0].all_messages() == results[1].all_messages()
+
+
+async def test_fifty_replays_of_a_run_that_was_cancelled_in_parallel_tools_are_alike(tmp_path: Path):
+    live, recorded = await played(tmp_path, while_a_handler_gets_events, record='rewrite')
+    for _ in range(50):
+        replayed, again = await played(tmp_path, while_a_handler_gets_events)
+        assert replayed.seen == live.seen
+        assert told(again) == told(recorded)
+    assert [event.event_kind for event in live.seen[-3:-1]] == ['function_tool_result'] * 2
+
+
+@pytest.mark.parametrize('hangs', [0, 1])
+async def test_a_timeout_around_a_run_comes_again(tmp_path: Path, hangs: int):
+    seen: list[Any] = []
+    for mode in ('once', 'none'):
+        stage = Stage(live=True)
+        with Session('run', dir=tmp_path, record=mode), capture_run_messages() as messages:
+            with pytest.raises(TimeoutError), anyio.fail_after(0.3):
+                await stage.agent([call('quick')], hangs=hangs).run('Go')
+            seen.append(list(messages))
+    assert seen[0] == seen[1]
+    assert len(seen[0]) == 1 + 2 * hangs
+
+
+async def test_a_run_in_a_thread_that_was_cancelled_by_its_own_code_is_again(tmp_path: Path):
+    asked: list[str] = []
+
+    def cancelling() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().call_later(0.01, task.cancel)
+        return 'Be brief.'
+
+    async def never(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        asked.append('never')
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def instructions() -> str:
+        return cancelling()
+
+    def run_it() -> str:
+        try:
+            Agent(FunctionModel(never), name='support', instructions=instructions).run_sync('Go')
+        except asyncio.CancelledError:
+            return 'cancelled'
+        return 'not cancelled'
+
+    for mode in ('once', 'none'):
+        with Session('run', dir=tmp_path, record=mode):
+            assert await anyio.to_thread.run_sync(run_it) == 'cancelled'
+    assert asked == ['never']

@@ -4,7 +4,7 @@ Nothing is compared here. The run is given outcomes until it ends, fails, or ask
 not have; how far it came and what messages it made is the answer.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, NoReturn, cast
@@ -40,7 +40,7 @@ from replay.adapters.agentrun._wire import (
 )
 from replay.calls import arrivals, caller, calls_of, following, places, results_of
 from replay.canon import JsonObject
-from replay.cassette import Node, Raised, Run, ToolResult
+from replay.cassette import CUT, Node, Raised, Run, ToolResult
 from replay.effects import Answered, Cut
 from replay.script import (
     Limits,
@@ -151,6 +151,8 @@ class _Player:
         failure = self._node.raised
         if failure is not None and not _is_of_the_core(failure):
             raise rebuilt(_named(failure))
+        if self._node.kind == 'UserPromptNode' and self._cancelled:  # before there was a request
+            raise _OutOfScript(None)
         self._asked += 1
         return instructions_of(self._run, self._asked - 1)
 
@@ -181,7 +183,8 @@ class _Player:
     def node(self, node: object) -> None:
         recorded = self._run.nodes
         at = len(self.kinds)
-        if at == len(recorded) and recorded and recorded[-1].kind != 'End' and recorded[-1].raised is None:
+        left = not recorded or (recorded[-1].kind != 'End' and recorded[-1].raised is None)
+        if at == len(recorded) and left:
             raise _OutOfScript(None)  # the recorded run was left here, too
         self.kinds.append(type(node).__name__)
         if at >= len(recorded) or recorded[at].kind != self.kinds[-1]:
@@ -200,6 +203,8 @@ class _Player:
             raise rebuilt(_named(failure))  # code of the user's did not take the answer
         if response is not None:
             answer = restored_response(response)
+        elif self._node.raised is None and self._cancelled:
+            raise _OutOfScript(None)
         elif self._node.raised is None:
             raise _OutOfScript('an answer of the model')
         elif _is_of_the_core(self._node.raised) and limits_of(self._node.raised) != _NO_LIMITS:
@@ -215,6 +220,8 @@ class _Player:
         return ReplayedStreaming(answered, call.parameters, _left)
 
     async def count_tokens(self, call: ModelCall, do: Callable[[], Awaitable[RequestUsage]]) -> RequestUsage:  # noqa: ARG002
+        if self._node.counted is None and self._node.definition is None and self._node.cut:
+            raise _OutOfScript(None)
         if self._node.counted is not None:
             return TypeAdapter(RequestUsage).validate_python(self._node.counted)
         return self._rest_of_limit() if self._node.raised is not None else RequestUsage()
@@ -226,6 +233,8 @@ class _Player:
         imported = bool(self._run.facts.get('imported'))
         results = results_of(response, node, message, imported=imported)
         where = _places(response, batch)
+        if self._node.cut:
+            self._feed_cut(batch, work, where, results)
         finished = node.finished or (arrivals(response, message) if imported else sorted(where))
         order = {place: rank for rank, place in enumerate(finished)}
         failure: Raised | None = None
@@ -237,11 +246,25 @@ class _Player:
         if failure is not None:
             raise rebuilt(failure)
 
+    def _feed_cut(
+        self, batch: ToolBatch, work: ToolWork, where: Sequence[int], results: Mapping[int, ToolResult]
+    ) -> NoReturn:
+        """Let those calls arrive that ended before the batch was cancelled."""
+        for place in sorted(results) if self._node.finished is None else self._node.finished:
+            index = where.index(place)
+            work.arrived(index, work.check(index) or self._outcome(results[place], batch.calls[index].tool_name))
+        raise _OutOfScript(None) if self._node.raised is None else rebuilt(_named(self._node.raised))
+
     def finished(self, end: RunEnd) -> None:
         self.messages = messages_bytes(end.messages)
         self.new_from = end.new_from
 
     # -- private
+
+    @property
+    def _cancelled(self) -> bool:
+        """Whether the recorded run was cancelled at the node that runs."""
+        return self._node.cut or (not self._later and self._run.facts.get('interrupted') == CUT)
 
     @property
     def _later(self) -> tuple[Node, ...]:
