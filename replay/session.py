@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar, Unpack, cast
 
 from .adapters import Conductor, RunConductor, Started, hosts, seen_now, system_now
+from .adapters._cancelled import is_ctrl_c
 from .age import oldest_date
 from .canon import Json, JsonObject
 from .cassette import Cassette, Node, Run
@@ -183,7 +184,7 @@ class Session(Conductor):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         bind_again(self._outer)
-        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit) or is_ctrl_c(error)
         problems = self.close(ok=error is None, interrupted=interrupted)
         if error is None and problems:
             raise problems[0]

@@ -1,10 +1,12 @@
 """Cancellation: told from other errors in a recording, waited for where a replay is to be cancelled, too."""
 
 import math
+import signal
+import sys
 from collections.abc import Callable
 from typing import cast
 
-__all__ = ('PATIENCE', 'being_cancelled', 'is_cancellation', 'let_others_come', 'to_be_cancelled')
+__all__ = ('PATIENCE', 'being_cancelled', 'is_cancellation', 'is_ctrl_c', 'let_others_come', 'to_be_cancelled')
 
 PATIENCE = 10.0
 """Seconds that a replay waits to be cancelled where its recording was: without an end it might wait for ever."""
@@ -19,6 +21,18 @@ def is_cancellation(error: BaseException) -> bool:
     import anyio  # a replay that is not cancelled does not need it
 
     return isinstance(error, anyio.get_cancelled_exc_class())
+
+
+def is_ctrl_c(error: BaseException | None) -> bool:
+    """Whether a task was cancelled because of Ctrl-C: asyncio does that, and raises `KeyboardInterrupt` at its end.
+
+    Only its runner knows, which handles the signal; and it tells nobody before.
+    """
+    asyncio = sys.modules.get('asyncio')
+    if asyncio is None or not isinstance(error, asyncio.CancelledError):
+        return False
+    runner = getattr(getattr(signal.getsignal(signal.SIGINT), 'func', None), '__self__', None)
+    return getattr(runner, '_interrupt_count', 0) > 0
 
 
 def being_cancelled() -> bool:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
 from agentrun import Agent
@@ -53,6 +54,9 @@ class Trip:
         if self.asked == self.killed_at:
             if isinstance(self.killer, BaseException):
                 raise self.killer
+            if self.killer is not None:
+                os.kill(os.getpid(), signal.SIGINT)
+                await anyio.sleep(60)
             os.kill(os.getpid(), signal.SIGKILL)
         turn = sum(isinstance(message, ModelResponse) for message in messages)
         if turn == 2:
@@ -72,6 +76,30 @@ async def main():
 
 anyio.run(main)
 """
+
+
+INTERRUPTED = """
+import sys, anyio
+sys.path.insert(0, {root!r})
+from replay import use_cassette
+from tests.replay.test_resuming import Trip
+
+async def main():
+    async with use_cassette('trip', dir={folder!r}, record='once'):
+        await Trip(killed_at=2, killer='user').agent.run('Weather?')
+
+anyio.run(main, backend={backend!r})
+"""
+
+
+@pytest.mark.parametrize('backend', ['asyncio', 'trio'])
+def test_ctrl_c_is_no_cancelled_run_even_where_the_event_loop_makes_it_one(folder: Path, backend: str):
+    code = INTERRUPTED.format(root=ROOT, folder=str(folder), backend=backend)
+    ended = subprocess.run([sys.executable, '-c', code], check=False, timeout=60, capture_output=True)
+    assert b'KeyboardInterrupt' in ended.stderr
+    assert names(folder) == ['trip.json.journal']
+    (entries,) = read_journal((folder / 'trip.json.journal').read_bytes(), name='journal').entries.values()
+    assert len(entries) == 2  # the first answer, and what its tool returned
 
 
 def killed(folder: Path, *, at: int, mode: str = 'once', prompt: str = 'Weather?') -> None:
