@@ -103,6 +103,8 @@ class _Keeper:
             self._exchange.respelt(was, now)
             if was.get('kind') == 'response':
                 self._ids.update(_ids_of(zip(parts_of(was), parts_of(now), strict=True)))
+        for was, now in zip(_unheard(old), _unheard(new), strict=False):
+            self._learn_aligned(parts_of(was), parts_of(now), ids=True)
         for place, result in new.results.items():
             if (told := old.results.get(place)) is not None:
                 self._exchange.respelt(_said(told), _said(result))
@@ -268,14 +270,21 @@ class _Keeper:
 
 
 def _told(run: Run) -> str:
-    """All that a run tells models, as one text."""
+    """All that a run tells, as one text: messages, definitions, results that no request has taken up."""
     definitions = {id(node.definition): node.definition for node in run.nodes if node.definition is not None}
     told = [definition_fields(definition) for definition in definitions.values()]
-    return dumps(cast('Json', [*run.messages, *told])).decode()
+    said = [_said(result) for node in run.nodes for result in node.results.values()]
+    return dumps(cast('Json', [*run.messages, *told, *said, run.facts])).decode()
 
 
 def _messages(node: Node) -> list[JsonObject]:
     return [*([] if node.message is None else [node.message]), *node.then]
+
+
+def _unheard(node: Node) -> list[JsonObject]:
+    """Responses to the request of a node that are no messages of its run: passed over, or too much for a limit."""
+    passed_over = [attempt.response for attempt in node.attempts if attempt.response is not None]
+    return [*passed_over, *([cast('JsonObject', node.facts['response'])] if 'response' in node.facts else [])]
 
 
 def _others_ended(old: Node, new: Node) -> bool:

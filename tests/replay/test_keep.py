@@ -20,7 +20,7 @@ from agentrun.models.function import AgentInfo, FunctionModel
 from agentrun.usage import RequestUsage
 from replay import use_cassette
 from replay.canon import JsonObject
-from replay.cassette import Attempt, Cassette, Raised
+from replay.cassette import Attempt, Cassette, Raised, ToolResult
 from replay.codec import dumps, loads
 from replay.history import from_history, to_history
 from replay.keep import kept
@@ -348,3 +348,25 @@ def test_a_weekday_that_was_noted_is_the_old_one_where_its_text_is_read_on_anoth
 
     friday = opening('2026-11-20', 'Friday')
     assert kept(friday, opening('2026-11-21', 'Saturday')) == friday
+
+
+def test_a_value_that_no_request_has_taken_up_stays_noted() -> None:
+    def failed(ticket: str) -> Cassette:
+        results = {0: ToolResult(kind='return', content=ticket)}
+        message = m.response(m.called('new_ticket', {}, 'c1'))
+        calls = m.answered(message, results=results, raised=Raised(type='LookupError'))
+        request = m.asked(m.request(m.user('Open one')))
+        return m.cassette(m.PROMPT, request, calls, minted={'uuid-1': {'value': ticket, 'by': 'new_ticket'}})
+
+    one, two = (f'e3e70682-c209-4cac-a29f-6fbed82c07c{digit}' for digit in 'ab')
+    assert kept(failed(one), failed(two)) == failed(one)
+
+
+def test_the_ids_of_calls_that_no_node_took_up_are_kept() -> None:
+    def unheard(call_id: str) -> Cassette:
+        response = m.response(m.called('new_ticket', {}, call_id))
+        attempts = (Attempt(model='first', response=m.response(m.called('look', {}, f'{call_id}-before'))),)
+        asked = m.asked(m.request(m.user('Open one')), attempts=attempts, facts={'response': response})
+        return m.cassette(m.PROMPT, asked)
+
+    assert kept(unheard('c1'), unheard('c2')) == unheard('c1')

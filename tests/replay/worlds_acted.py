@@ -281,6 +281,9 @@ async def act_out(plan: WorldPlan, happened: Happened) -> list[list[str]]:
 
 # -- in sessions
 
+FAILED_CALLS = (b'"kind": "raised"', b'exceeded max retries count')
+"""What a cassette says of calls that ended a batch; which of the others had ended by then is left to chance."""
+
 
 def fallen(error: BaseException) -> list[str]:
     """What `replay` says of an error, if anything of it was its own."""
@@ -345,7 +348,8 @@ def recorded_again(plan: WorldPlan, folder: Path, name: str, first: Any, *, seed
     for mode in ('once', 'new_episodes', 'all', 'rewrite'):
         before, stamp = path.read_bytes(), path.stat().st_mtime_ns
         again = recorded(plan, folder, name, seed=seed, mode=mode, order=order)
-        raced = any(b'"kind": "raised"' in one for one in (before, path.read_bytes()))  # which call failed first?
+        files = (before, path.read_bytes())
+        raced = any(failed in one for one in files for failed in FAILED_CALLS)  # which call failed first?
         found[mode] = {
             'wrong': again['wrong'],
             'asked': again['asked'],
