@@ -5,8 +5,9 @@ A world is drawn once (`worlds_drawn.py`), pickled, and acted out in as many pro
 
 import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -15,6 +16,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import anyio
+import anyio.to_thread
 from pydantic import BaseModel
 
 from agentrun import Agent, ModelRetry, RunContext
@@ -37,7 +39,8 @@ from agentrun.tools import DeferredToolRequests
 from agentrun.usage import RequestUsage, UsageLimits
 
 Response = tuple[tuple[Any, ...], ...]
-"""Pieces: `('text', *pieces)`, `('think', *pieces)`, `('call', tool, *pieces of arguments)`, `('raise', text)`."""
+"""Pieces: `('text', *pieces)`, `('think', *pieces)`, `('call', tool, *pieces of arguments)`, `('raise', text)`, and
+`('hang',)`, where the model says nothing more."""
 
 
 @dataclass(frozen=True)
@@ -115,15 +118,34 @@ class Happened:
     """How often a model was asked."""
     ended: list[str] = field(default_factory=list[str])
     """Tool calls in the order in which they ended."""
+    begun: int = 0
+    """How many tool calls have begun."""
 
     def is_next(self, key: str) -> bool:
         """Whether every call that ended before this one has ended again."""
         place = self.order.get(key)
         return place is None or all(other in self.ended for other, at in self.order.items() if at < place)
 
+    async def hang(self) -> None:
+        """Go on too long: when nothing else goes on, the run is cancelled. (In a replay, that is what it waits for.)"""
+        before = ()
+        for _ in range(PATIENCE):
+            before, now = (self.asked, self.begun, len(self.ended)), before
+            if before == now:
+                break
+            await anyio.sleep(QUIET)
+        CANCEL.get()()
+        await anyio.sleep_forever()
+
     def delay(self) -> float:
         return self.delays.choice((0, 0, 0.0005, 0.001, 0.002, 0.004))
 
+
+QUIET = 0.04
+"""Seconds without an event after which a world is taken to wait for nothing but what hangs."""
+
+CANCEL: ContextVar[Callable[[], object]] = ContextVar('cancel')
+"""Cancels the run at the top that the code is in."""
 
 PATIENCE = 400
 """How often a call looks whether it is the next to end, half a millisecond apart."""
@@ -156,12 +178,21 @@ class Stage:
         turn, response = self._next()
         if response[:1] and response[0][0] == 'raise':
             raise ModelHTTPError(429, self.plan.name, {'error': response[0][1]})
-        parts = [self._part(turn, place, piece) for place, piece in enumerate(response) if piece[0] != 'raise']
+        told = [(place, piece) for place, piece in enumerate(response) if piece[0] not in {'raise', 'hang'}]
+        parts = [self._part(turn, place, piece) for place, piece in told]
         return ModelResponse(
             parts=parts,
             usage=RequestUsage(input_tokens=5 + turn, output_tokens=len(parts)),
             provider_response_id=f'resp-{uuid4().hex[:8]}',
         )
+
+    async def answer_or_hang(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        script = self.plan.script
+        if self.turn < len(script) and ('hang',) in script[self.turn]:
+            self.turn += 1
+            self.happened.asked += 1
+            await self.happened.hang()
+        return await anyio.to_thread.run_sync(self.answer, messages, info)
 
     def _part(self, turn: int, place: int, piece: tuple[Any, ...]) -> ModelResponsePart:
         kind, *rest = piece
@@ -175,6 +206,8 @@ class Stage:
         self.happened.asked += 1
         turn, response = self._next()
         for place, piece in enumerate(response):
+            if piece == ('hang',):
+                await self.happened.hang()
             for item in self._items(turn, place, piece):
                 yield item
 
@@ -182,7 +215,7 @@ class Stage:
         kind, *rest = piece
         if kind == 'raise':
             raise ModelHTTPError(503, self.plan.name, rest[0])
-        if kind == 'text':
+        if kind in {'text', 'hang'}:
             return rest
         if kind == 'think':
             return [{place: DeltaThinkingPart(content=text)} for text in rest]
@@ -205,7 +238,9 @@ class Stage:
                 yield item
 
     def model(self) -> Any:
-        second = FunctionModel(self.answer, stream_function=self.stream, model_name=f'{self.plan.name}-model')
+        hangs = any(('hang',) in response for response in self.plan.script)
+        answer = self.answer_or_hang if hangs else self.answer
+        second = FunctionModel(answer, stream_function=self.stream, model_name=f'{self.plan.name}-model')
         if not self.plan.down:
             return second
         first = FunctionModel(self._down, stream_function=self._down_streamed, model_name='first')
@@ -219,6 +254,7 @@ class Stage:
         return f'{self.path} {numbered} {ctx.retry}'
 
     async def pause(self, ctx: RunContext[None]) -> None:
+        self.happened.begun += 1
         await anyio.sleep(self.happened.delay())
         key = self.key(ctx)
         for _ in range(PATIENCE):
@@ -228,6 +264,7 @@ class Stage:
         self.happened.ended.append(key)
 
     def pause_in_thread(self, ctx: RunContext[None]) -> None:
+        self.happened.begun += 1
         time.sleep(self.happened.delay())
         key = self.key(ctx)
         for _ in range(PATIENCE):
@@ -319,6 +356,19 @@ def _add_other_tools(stage: Stage, agent: Agent[None, Any]) -> None:
     async def picture(ctx: RunContext[None]) -> ToolReturn:
         await stage.pause(ctx)
         return ToolReturn(return_value='here', content=['Look:', 'a picture'], metadata={'at': 1})
+
+    @agent.tool
+    async def hang(ctx: RunContext[None]) -> str:
+        await stage.happened.hang()
+        return 'never'
+
+    @agent.tool
+    async def held(ctx: RunContext[None]) -> str:
+        try:
+            await stage.happened.hang()
+        except anyio.get_cancelled_exc_class():
+            return 'held'
+        return 'never'
 
     @agent.tool
     async def later(ctx: RunContext[None]) -> str:

@@ -12,7 +12,7 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, time
 from functools import partial
@@ -24,6 +24,7 @@ from typing import Any, cast
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+import pytest
 from pydantic import BaseModel
 
 from agentrun import Agent, AgentRunResult, capture_run_messages
@@ -31,8 +32,9 @@ from agentrun.exceptions import ModelRetry
 from agentrun.messages import ModelRequest, UserPromptPart
 from agentrun.tools import DeferredToolRequests, DeferredToolResults
 from replay import Session
+from replay.adapters._cancelled import PATIENCE
 from replay.errors import NotRestorable, ReplayError
-from tests.replay.worlds import Happened, Stage, Step, WorldPlan, agent_of, limits_of
+from tests.replay.worlds import CANCEL, Happened, Stage, Step, WorldPlan, agent_of, limits_of
 
 # -- what is noted
 
@@ -249,6 +251,7 @@ async def act(step: Step, happened: Happened, path: str, earlier: Sequence[Noted
         arguments['model'] = stage.model()
     with anyio.CancelScope() as scope, capture_run_messages() as captured:
         SCOPE[:] = [scope]
+        CANCEL.set(scope.cancel)
         try:
             await STYLES[step.style](agent, step, arguments, noted)
         except Exception as error:
@@ -256,7 +259,7 @@ async def act(step: Step, happened: Happened, path: str, earlier: Sequence[Noted
                 raise
             noted.note('error', error)
             noted.note('captured', captured)
-    noted.note('cancelled', scope.cancelled_caught)
+    noted.note('cancelled', scope.cancelled_caught and captured)
     noted.over()
 
 
@@ -294,6 +297,11 @@ def fallen(error: BaseException) -> list[str]:
     return [''.join(traceback.format_exception(error))]
 
 
+async def slept(happened: Happened, sleep: Callable[[float], Awaitable[None]], seconds: float) -> None:
+    """Sleep; a replay that waits to be cancelled is, as soon as nothing else goes on."""
+    await (happened.hang() if seconds == PATIENCE else sleep(seconds))
+
+
 def in_session(plan: WorldPlan, session: Session, happened: Happened, backend: str) -> dict[str, Any]:
     """Act a world out with a cassette.
 
@@ -302,7 +310,8 @@ def in_session(plan: WorldPlan, session: Session, happened: Happened, backend: s
     """
     noted: list[list[str]] = []
     wrong: list[str] = []
-    with session.bound(), warnings.catch_warnings():
+    with session.bound(), warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(anyio, 'sleep', partial(slept, happened, anyio.sleep))
         warnings.simplefilter('error')
         session.open()
         try:

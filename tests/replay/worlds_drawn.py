@@ -23,6 +23,8 @@ ARGS: dict[str, tuple[str, ...]] = {
     'final_result': ('{"name": "Rome"}', '{"name": "x"}', '{"name": 1}', '{"name": "Nowhere"}', '{}'),
     'town': ('{"name": "Rome"}', '{}'),
     'number': ('{"response": 3}', '{"response": "x"}'),
+    'hang': ('{}',),
+    'held': ('{}',),
     'later': ('{}',),
     'sure': ('{}', '{"n": 4}'),
     'ask': ('{}', '{"question": "Why?"}'),
@@ -54,7 +56,8 @@ def responses(tools: tuple[str, ...]) -> st.SearchStrategy[Response]:
         calls(tools),
         st.just(('think', 'hm', ', so')),
     )
-    ends = st.sampled_from([(), (), (), (), (), (), (), (('raise', 'broke off'),)])
+    hangs = [(('hang',),)] if 'hang' in tools else []
+    ends = st.sampled_from([(), (), (), (), (), (), (), (('raise', 'broke off'),), *hangs * 3])
     parallel = st.lists(calls(tools), min_size=2, max_size=6)
     return st.tuples(st.one_of(st.lists(some, min_size=1, max_size=3), parallel), ends).map(
         lambda both: (*both[0], *both[1])
@@ -62,12 +65,13 @@ def responses(tools: tuple[str, ...]) -> st.SearchStrategy[Response]:
 
 
 @st.composite
-def agents(draw: st.DrawFn, *, depth: int = 0) -> AgentPlan:
-    """An agent, with others inside of its tools up to three deep."""
+def agents(draw: st.DrawFn, *, depth: int = 0, hangs: bool = False) -> AgentPlan:
+    """An agent, with others inside of its tools up to three deep; perhaps its model or tools hang."""
     output = draw(st.sampled_from(sorted(OUTPUTS)))
-    inner = draw(agents(depth=depth + 1)) if depth < 2 and draw(st.integers(0, 2)) == 0 else None
+    inner = draw(agents(depth=depth + 1, hangs=hangs)) if depth < 2 and draw(st.integers(0, 2)) == 0 else None
     tools = USUAL + OUTPUT_TOOLS.get(output, ())
     tools += ('later', 'sure') if output == 'deferred' or draw(st.integers(0, 9)) == 0 else ()
+    tools += ('hang', 'hang', 'held') if hangs else ()
     tools += ('failing',) if draw(st.integers(0, 3)) == 0 else ()
     tools += ('ask', 'ask_all', 'ask') * 2 if inner is not None else ()
     return AgentPlan(
@@ -93,7 +97,7 @@ def steps(draw: st.DrawFn, before: int) -> Step:
     leaves = style not in {'run', 'sync'} and draw(st.integers(0, 3)) == 0
     cancel = leaves and style in {'next', 'events', 'run_stream'} and draw(st.booleans())
     return Step(
-        agent=draw(agents()),
+        agent=draw(agents(hangs=style != 'sync' and draw(st.integers(0, 2)) == 0)),
         style=style,
         prompt=draw(st.sampled_from(['Go', 'And now?', 'Caf\u00e9?'])),
         history=draw(st.none() | st.integers(0, before - 1)) if before else None,
