@@ -4,6 +4,9 @@
 
 All sides run in this process, turn and turn about, and the least CPU time of each is compared: others on the machine
 only ever add to it. Only the ratios mean something.
+
+`fed` is a replay that checks nothing: the cassette is read, and whatever the run asks gets the next recorded answer.
+What a replay takes longer than that is the price of its checks.
 """
 
 import argparse
@@ -21,10 +24,16 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))  # runs from a checkout that is not installed
 
 from agentrun import Agent, UsageLimits
+from agentrun._ambient import LogicalSource, Source
+from agentrun._effects import ModelCall, RunEnd, RunHandler, RunStart, ToolBatch, ToolWork, install
+from agentrun._outcomes import ToolReturned
 from agentrun.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse, TextPart, ToolCallPart
 from agentrun.models.function import AgentInfo, FunctionModel
 from agentrun.usage import RequestUsage
 from replay import use_cassette
+from replay.adapters.agentrun._wire import Responses
+from replay.calls import parts_of
+from replay.cassette import Run as Recording
 from replay.codec import dumps, loads
 
 TEXT = 'The harbour was quiet in the morning, and the ferry left four minutes late. ' * 9
@@ -56,6 +65,51 @@ def agent_of(turns: int) -> Agent[None, str]:
         return f'{place}: {TEXT}'
 
     return agent
+
+
+class Feeding:
+    """Gives a run what was recorded, in order, and compares nothing.
+
+    Args:
+        recorded: The recording.
+    """
+
+    def __init__(self, recorded: Recording) -> None:
+        self.source: Source = LogicalSource(recorded.name)
+        messages = recorded.messages
+        self._responses = Responses(recorded)
+        self._answers = iter([one for one in messages if one['kind'] == 'response'])
+        parts = [part for one in messages if one['kind'] == 'request' for part in parts_of(one)]
+        self._results = iter([part['content'] for part in parts if part['part_kind'] == 'tool-return'])
+
+    def node(self, node: object) -> None:
+        pass
+
+    async def request(self, call: ModelCall, do: object) -> ModelResponse:  # noqa: ARG002, nothing is looked at
+        return self._responses.restored(next(self._answers))
+
+    def stream(self, call: ModelCall, do: object) -> Any:
+        raise NotImplementedError
+
+    async def count_tokens(self, call: ModelCall, do: object) -> RequestUsage:
+        raise NotImplementedError
+
+    async def call_tools(self, batch: ToolBatch, work: ToolWork) -> None:
+        for index in range(len(batch.calls)):
+            work.arrived(index, work.check(index) or ToolReturned(next(self._results)))
+
+    def finished(self, end: RunEnd) -> None:
+        assert end.ended
+
+
+class Fed:
+    """Has all runs fed from one recording."""
+
+    def __init__(self, recorded: Recording) -> None:
+        self._recorded = recorded
+
+    def start(self, run: RunStart) -> RunHandler:  # noqa: ARG002, nothing is looked at
+        return Feeding(self._recorded)
 
 
 class Sides:
@@ -94,6 +148,11 @@ class Sides:
         async with use_cassette('walk', dir=self.folder):
             await self.agent.run('go', usage_limits=LIMITS)
 
+    async def fed(self) -> None:
+        """The run with its recorded answers, unchecked."""
+        with install(Fed(loads(self.cassette.read_bytes()).runs[0])):
+            await self.agent.run('go', usage_limits=LIMITS)
+
     async def record(self) -> None:
         """The run recorded, to the file on the disk."""
         async with use_cassette('again', dir=self.folder, record='rewrite'):
@@ -120,7 +179,7 @@ async def seconds(run: Run, times: int, *, clock: Callable[[], float] = time.per
 async def compare(sides: Sides, rounds: int) -> None:
     """Print the least of each side, and its ratio to the floor."""
     await sides.prepare()
-    runs: list[Run] = [sides.floor, sides.live, sides.load, sides.replay, sides.write, sides.record]
+    runs: list[Run] = [sides.floor, sides.live, sides.load, sides.fed, sides.replay, sides.write, sides.record]
     measured: dict[str, list[float]] = {run.__name__: [] for run in runs}
     times = max(1, 60 // sides.turns)
     for run in runs:
@@ -132,7 +191,7 @@ async def compare(sides: Sides, rounds: int) -> None:
     print(f'{sides.turns} turns:', end='')
     for name, value in found.items():
         print(f'  {name} {value * 1e3:.2f} ms ({value / found["floor"]:.1f}x)', end='')
-    print()
+    print(f'  checked against unchecked {found["replay"] / found["fed"]:.2f}x (budget <= 1.5x)')
 
 
 async def main(arguments: argparse.Namespace) -> None:
@@ -156,6 +215,6 @@ if __name__ == '__main__':
     parser.add_argument('--rounds', type=int, default=15, help='measurements of each; the least counts')
     parser.add_argument('--turns', type=int, nargs='+', default=[3, 10, 100, 300], help='tool turns of the runs')
     parser.add_argument('--profile', type=int, metavar='TURNS', help='profile one side instead')
-    parser.add_argument('--side', default='replay', help='which one: replay, load, record, write, live')
+    parser.add_argument('--side', default='replay', help='which one: replay, fed, load, record, write, live')
     parser.add_argument('--sort', default='tottime', help='order of a profile: tottime, cumtime')
     asyncio.run(main(parser.parse_args()))
