@@ -15,7 +15,16 @@ from .diff import ABSENT, MOST_CELLS, Absent, CassetteDiff, Change, NodeDiff, Ru
 from .outline import compact
 from .printable import printable, printable_lines, shortened
 
-__all__ = ('Line', 'Mark', 'diff_to_json', 'diff_to_markdown', 'diff_to_text', 'marked_lines', 'summary')
+__all__ = (
+    'Line',
+    'Mark',
+    'change_pages',
+    'diff_to_json',
+    'diff_to_markdown',
+    'diff_to_text',
+    'marked_lines',
+    'summary',
+)
 
 NEARBY = 2
 """Unchanged nodes, or lines of a text, that are shown on each side of a change."""
@@ -59,6 +68,19 @@ def marked_lines(diff: CassetteDiff) -> list[Line]:
     for run in diff.runs:
         lines.extend(_run_lines(run))
     return lines
+
+
+def change_pages(diff: CassetteDiff) -> list[list[Line]]:
+    """Tell a comparison change by change.
+
+    Args:
+        diff: What was compared.
+
+    Returns:
+        The lines of a page for each node that differs: its run, the nodes around it by their lines, what changed in it.
+        A run that is new or gone is one page; runs that do not differ have none.
+    """
+    return [page for run in diff.runs if run.status != 'same' for page in _run_pages(run)]
 
 
 def diff_to_text(diffs: Sequence[CassetteDiff]) -> str:
@@ -122,18 +144,35 @@ def _label(label: str | None) -> str:
 
 
 def _run_lines(run: RunDiff) -> Iterator[Line]:
-    counts = [f'{run.count(status)} {status}' for status in _TOLD if run.count(status)]
-    told = {'added': 'new run', 'removed': 'run is gone'}.get(run.status) or ', '.join(counts)
-    told = told or ('changed' if run.changes else 'no difference')
-    yield Line(mark='#', text=f'run {printable(run.name)}: {told}')
-    for change in run.changes:
-        yield from _change_lines(change)
+    yield from _run_head(run)
     for folded, nodes in _folded(run.nodes):
         if folded:
             yield Line(mark=' ', text=f'... {len(nodes)} unchanged nodes', indent=2)
         else:
             for node in nodes:
                 yield from _node_lines(node)
+
+
+def _run_head(run: RunDiff) -> Iterator[Line]:
+    counts = [f'{run.count(status)} {status}' for status in _TOLD if run.count(status)]
+    told = {'added': 'new run', 'removed': 'run is gone'}.get(run.status) or ', '.join(counts)
+    told = told or ('changed' if run.changes else 'no difference')
+    yield Line(mark='#', text=f'run {printable(run.name)}: {told}')
+    for change in run.changes:
+        yield from _change_lines(change)
+
+
+def _run_pages(run: RunDiff) -> Iterator[list[Line]]:
+    changed = [place for place, node in enumerate(run.nodes) if node.status != 'same']
+    if run.status != 'changed' or not changed:
+        yield list(_run_lines(run))
+        return
+    head = list(_run_head(run))
+    for place in changed:
+        before, after = run.nodes[max(0, place - NEARBY) : place], run.nodes[place + 1 : place + 1 + NEARBY]
+        node = _node_lines(run.nodes[place])
+        yield [*head, *map(_node_line, before), *node, *map(_node_line, after)]
+        head = head[:1]  # what holds for the run as a whole is told once
 
 
 def _folded(nodes: Sequence[NodeDiff]) -> Iterator[tuple[bool, list[NodeDiff]]]:
@@ -145,8 +184,12 @@ def _folded(nodes: Sequence[NodeDiff]) -> Iterator[tuple[bool, list[NodeDiff]]]:
         yield bool(changed) and far and len(stretch) >= FOLD_FROM, stretch
 
 
+def _node_line(node: NodeDiff) -> Line:
+    return Line(mark=_SIGNS[node.status], text=f'{node.item.index} {node.item.line}', indent=2)
+
+
 def _node_lines(node: NodeDiff) -> Iterator[Line]:
-    yield Line(mark=_SIGNS[node.status], text=f'{node.item.index} {node.item.line}', indent=2)
+    yield _node_line(node)
     for change in node.changes:
         yield from _change_lines(change)
 

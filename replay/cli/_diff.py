@@ -18,7 +18,7 @@ from ._files import shown_path
 from ._out import say, say_json
 from ._project import dir_option
 
-__all__ = ('diff_command', 'say_diff')
+__all__ = ('diff_command', 'say_diff', 'say_lines')
 
 _COLOURS = {'+': 'green', '-': 'red', '~': 'yellow', '#': 'cyan'}
 
@@ -44,8 +44,13 @@ def diff_command(ctx: click.Context, *, paths: tuple[Path, ...], base: str | Non
 
 def say_diff(diff: CassetteDiff) -> None:
     """Write a comparison to the output, coloured if it is a terminal."""
-    for line in marked_lines(diff):
-        _say_line(line)
+    say_lines(marked_lines(diff))
+
+
+def say_lines(lines: Sequence[Line]) -> None:
+    """Write lines of a comparison to the output, coloured if it is a terminal."""
+    for line in lines:
+        say(str(line), colour=_COLOURS.get(line.mark))
 
 
 def _two(old: Path, new: Path) -> CassetteDiff:
@@ -87,7 +92,3 @@ def _say(diffs: Sequence[CassetteDiff], form: str) -> None:
             say_diff(diff)
             say()
         say(summary(diffs))
-
-
-def _say_line(line: Line) -> None:
-    say(str(line), colour=_COLOURS.get(line.mark))

@@ -1,4 +1,8 @@
-"""`replay review`: pending recordings gone through one by one, each node by node, with the keys of cargo-insta."""
+"""`replay review`: pending recordings gone through one by one, each node by node, with the keys of cargo-insta.
+
+What is decided about is a recording as a whole. Its runs were made together: they share minted values and histories,
+and some of them beside others of another day would be a recording of something that never happened.
+"""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -9,12 +13,12 @@ import click
 
 from replay.canon import JsonObject
 from replay.diff import CassetteDiff
-from replay.diff_formats import diff_to_json
+from replay.diff_formats import Line, change_pages, diff_to_json
 from replay.errors import ReplayError
 from replay.names import PENDING
 from replay.printable import printable, printable_lines
 
-from ._diff import say_diff
+from ._diff import say_diff, say_lines
 from ._files import Found, pending_in, shown_path
 from ._list import tokens_of
 from ._out import say, say_json
@@ -24,7 +28,11 @@ from ._show import told
 
 __all__ = ('review_command',)
 
+_TURNS = {'n': 1, ' ': 1, '\x1b[C': 1, '\x1b[B': 1, 'p': -1, 'b': -1, '\x1b[D': -1, '\x1b[A': -1}
+"""Keys that turn pages, those with arrows too."""
+
 KEYS = 'a accept  r reject  s skip  A R S same for all that are left  d diff/whole  i info'
+_PAGING = 'n next change  p previous  '
 
 
 @click.command('review')
@@ -34,12 +42,12 @@ KEYS = 'a accept  r reject  s skip  A R S same for all that are left  d diff/who
 @click.option('--json', 'as_json', is_flag=True, help='Only show them, as one object.')
 @click.pass_context
 def review_command(ctx: click.Context, *, targets: tuple[str, ...], folder: Path, listed: bool, as_json: bool) -> None:
-    """Go through pending recordings: those that are named, or all. Each is shown node by node, then a key decides.
+    """Go through pending recordings, those that are named or all, node by node. A key decides about each.
 
-    a accepts it, r rejects it, s leaves it for later; A, R and S do so with all that are left. d shows the whole
-    recording instead of what changed, and back; i tells when, by whom and by which test it was recorded. What was
-    decided before Ctrl-C stays decided. Without a terminal all are shown and none is decided; then the exit code is 1
-    if there are any.
+    n (or space) shows the next node that differs, with those around it, p (or b) the one before. a accepts the
+    recording, r rejects it, s leaves it for later; A, R and S do so with all that are left. d shows the whole recording
+    instead of what changed, and back; i tells when, by whom and by which test it was recorded. What was decided before
+    Ctrl-C stays decided. Without a terminal all are shown and none is decided; the exit code is 1 if there are any.
     """
     found = pending_in(targets, folder)
     if as_json:
@@ -65,8 +73,11 @@ class _Pending:
         self.whole = self.informed = False
         self.diff: CassetteDiff | None = None
         self.fault: ReplayError | None = None
+        self._pages: list[list[Line]] = []
+        self._page = 0
         try:
             self.diff = compared(self.store, self.name)
+            self._pages = change_pages(self.diff)
         except ReplayError as error:
             self.fault = error
 
@@ -74,11 +85,35 @@ class _Pending:
     def path(self) -> str:
         return shown_path(self.store.path(self.name))
 
+    @property
+    def keys(self) -> str:
+        """The keys that mean something now."""
+        return f'{_PAGING if len(self._pages) > 1 and not self.whole else ""}{KEYS}'
+
+    def turn(self, by: int) -> None:
+        """Turn the pages by some changes, the first following on the last."""
+        self._page = (self._page + by) % len(self._pages) if self._pages else 0
+
     def say(self) -> None:
-        """Show it in the form that is chosen now."""
+        """Show all of it in the form that is chosen now."""
+        if self._said_first() and self.diff is not None:
+            say_diff(self.diff)
+
+    def say_page(self) -> None:
+        """Show one change of it, or the whole if that is chosen now."""
+        if not self._said_first() or self.diff is None:
+            return
+        if len(self._pages) < 2:
+            say_diff(self.diff)
+            return
+        say(f'{self.path}   change {self._page + 1} of {len(self._pages)}', bold=True)
+        say_lines(self._pages[self._page])
+
+    def _said_first(self) -> bool:
+        """Show what goes before the difference; whether that is still to come."""
         if self.diff is None:
             self._say_fault()
-            return
+            return False
         recording = self.store.read(self.name, pending=True)
         if self.informed:
             self._say_info()
@@ -86,8 +121,7 @@ class _Pending:
             say(f'{self.path}{PENDING}', bold=True)
             for text, colour in told(recording):
                 say(text, colour=colour)
-        else:
-            say_diff(self.diff)
+        return not self.whole
 
     def accept(self) -> bool:
         """Put it in the place of its cassette; say so, or why not."""
@@ -145,7 +179,7 @@ def _ask_for_all(found: Sequence[Found]) -> None:
         pending = _Pending(each)
         if not key.isupper():
             say(f'{number}/{len(found)}', colour='cyan')
-            pending.say()
+            pending.say_page()
             key = _asked(pending)
         _decide(pending, key.lower(), tally)
     say(str(tally))
@@ -154,17 +188,19 @@ def _ask_for_all(found: Sequence[Found]) -> None:
 def _asked(pending: _Pending) -> str:
     """Ask until a key decides."""
     while True:
-        say(KEYS, bold=True)
+        say(pending.keys, bold=True)
         key = click.getchar()
         if key and key in 'arsARS':
             return key
-        if key == 'd':
+        if key in _TURNS:
+            pending.turn(_TURNS[key])
+        elif key == 'd':
             pending.whole = not pending.whole
         elif key == 'i':
             pending.informed = not pending.informed
         else:
             continue
-        pending.say()
+        pending.say_page()
 
 
 def _decide(pending: _Pending, key: str, tally: _Tally) -> None:

@@ -77,6 +77,23 @@ def test_the_whole_recording_and_its_origin_are_shown_on_demand(tmp_path: Path) 
     assert '      text\n        sunny' in shown
 
 
+def test_changed_nodes_are_shown_one_by_one_there_and_back(store: Store, tmp_path: Path) -> None:
+    store.write('a', cassette(run(asks(user('new')), answers(text('rainy')))), pending=True)
+    shown = press(tmp_path, 'n', 'n', 'p', 'd', 'a', 'S')
+    pages = [line for line in shown.split('\n') if line.startswith('cassettes/a.json')]
+    assert pages == [f'cassettes/a.json   change {page} of 2' for page in (1, 2, 1, 2)] + ['cassettes/a.json.new']
+    first, second = shown.split('change 1 of 2')[1], shown.split('change 2 of 2')[1]
+    assert ('      + "new"' in first, '      + "rainy"' in first.split('change 2')[0]) == (True, False)
+    assert '      + "rainy"' in second.split('change 1')[0]
+    assert store.read('a').runs[0].nodes[2].message == answers(text('rainy')).message
+
+
+def test_keys_that_turn_pages_are_offered_where_there_are_several(store: Store, tmp_path: Path) -> None:
+    store.write('b', cassette(run(asks(user('new')), answers(text('rainy')))), pending=True)
+    shown = press(tmp_path, 's', 's', 's')
+    assert [line.startswith('n next change') for line in shown.split('\n') if PROMPT in line] == [False, True, False]
+
+
 def test_one_that_is_damaged_cannot_be_accepted_and_the_others_can(store: Store, tmp_path: Path) -> None:
     store.path('b', pending=True).write_text('{')
     shown = press(tmp_path, 'A')

@@ -4,7 +4,7 @@ from pydantic_core import from_json, to_json
 
 from replay.cassette import Definition, Run
 from replay.diff import CassetteDiff, diff_cassettes
-from replay.diff_formats import diff_to_json, diff_to_markdown, diff_to_text, summary
+from replay.diff_formats import change_pages, diff_to_json, diff_to_markdown, diff_to_text, summary
 from tests.wide import answers, asks, call, cassette, returned, run, text, user
 
 
@@ -52,6 +52,28 @@ def test_text_shows_each_node_on_a_line_and_both_values_below() -> None:
         '    6 CallToolsNode: text 5 chars\n'
         '    7 End\n'
     )
+
+
+def test_pages_tell_one_changed_node_each_with_those_around_it() -> None:
+    pages = ['\n'.join(map(str, page)) for page in change_pages(CHANGED)]
+    assert len(pages) == 4
+    assert pages[1] == (
+        'run trip_agent: 2 changed, 2 added\n'
+        '    0 UserPromptNode\n'
+        '  ~ 1 ModelRequestNode: user "Weather?"\n'
+        '  ~ 2 CallToolsNode: weather(city="Rome") #call-1\n'
+        '      parts[0].args.city\n'
+        '      - "Paris"\n'
+        '      + "Rome"\n'
+        '    3 ModelRequestNode: weather -> "sunny" #call-1\n'
+        '  + 4 CallToolsNode: tides() #call-2'
+    )
+
+
+def test_a_new_run_is_one_page_and_an_equal_one_none() -> None:
+    (page,) = change_pages(compare(None, weather('Paris')))
+    assert [str(line) for line in page][:2] == ['run trip_agent: new run', '  + 0 UserPromptNode']
+    assert change_pages(compare(weather('Paris'), weather('Paris'))) == []
 
 
 def test_markdown_puts_the_same_into_a_diff_block() -> None:
