@@ -1,8 +1,8 @@
-"""`replay check`: cassettes that are intact, written as they would be written today, and played to the same bytes."""
+"""`replay check`: cassettes that are intact, laid out as today, played to the same bytes, and owned by a test."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -21,18 +21,22 @@ from replay.store import read_bytes
 from replay.veil import Leak, leaks_of
 
 from ._files import cassettes_in, shown_path
-from ._out import progress, say, say_json
+from ._out import fail, note, progress, say, say_json
+from ._owners import orphaned
 from ._project import dir_option
 
 __all__ = ('check_command',)
 
-State: TypeAlias = Literal['ok', 'differs', 'refused', 'unusual', 'secret', 'damaged']
-"""The core comes to the recorded bytes; to others; cannot play a run of this kind; the text is not what would be
-written today; it holds a secret; the file cannot be read as a cassette."""
+State: TypeAlias = Literal['ok', 'orphan', 'differs', 'refused', 'unusual', 'secret', 'damaged']
+"""The core comes to the recorded bytes; it does, but the test is gone; it comes to others; cannot play a run of this
+kind; the text is not what would be written today; it holds a secret; the file cannot be read as a cassette."""
 
-_CODES: dict[State, int] = {'ok': 0, 'differs': 1, 'refused': 1, 'unusual': 1, 'secret': 1, 'damaged': 2}
+Orphans: TypeAlias = Literal['ignore', 'warn', 'fail']
+
+_CODES: dict[State, int] = {'ok': 0, 'orphan': 1, 'differs': 1, 'refused': 1, 'unusual': 1, 'secret': 1, 'damaged': 2}
 _COLOURS: dict[State, str] = {
     'ok': 'green',
+    'orphan': 'yellow',
     'differs': 'red',
     'refused': 'yellow',
     'unusual': 'yellow',
@@ -47,15 +51,25 @@ VALUE_LIMIT = 300
 @click.command('check')
 @click.argument('paths', nargs=-1, type=click.Path(path_type=Path), metavar='[PATH ...]')
 @dir_option
+@click.option(
+    '--orphans',
+    type=click.Choice(['ignore', 'warn', 'fail']),
+    default='fail',
+    show_default=True,
+    help='Cassettes whose test is gone. ignore does not start pytest to ask which tests there are.',
+)
 @click.option('--json', 'as_json', is_flag=True, help='One object instead of lines.')
 @click.pass_context
-def check_command(ctx: click.Context, *, paths: tuple[Path, ...], folder: Path, as_json: bool) -> None:
+def check_command(
+    ctx: click.Context, *, paths: tuple[Path, ...], folder: Path, orphans: Orphans, as_json: bool
+) -> None:
     """Check cassettes, or all cassettes below folders; without PATH all there are.
 
     Each is read strictly, its seal and its text are compared with what would be written, and each of its runs is played
     by the core with a stand-in agent, without any code of yours: the same messages, byte for byte, and the same nodes
     have to come out. None may hold a secret: a key of a known format, the text of a field such as password, or the
-    value that an environment variable such as OPENAI_API_KEY has now.
+    value that an environment variable such as OPENAI_API_KEY has now. The test that a cassette names has to be there:
+    pytest collects the files of these tests. Cassettes of no test, as import makes them, need none.
     """
     found = cassettes_in(paths, folder)
     results: list[_Result] = []
@@ -63,16 +77,29 @@ def check_command(ctx: click.Context, *, paths: tuple[Path, ...], folder: Path, 
         steps.expect(len(found))
         for path in found:
             results.append(_checked(path))
-            steps.done(shown_path(path))
-            if not as_json:
-                _say(results[-1])
+            steps.done(f'checking {shown_path(path)}')
+    fault: ReplayError | None = None
+    if orphans != 'ignore':
+        try:
+            results = _owned(results, folder)
+        except ReplayError as error:  # what is known of the cassettes is told all the same
+            fault = error
+    codes = {**_CODES, 'orphan': int(orphans == 'fail')}
+    code = max(codes[result.state] for result in results)
     if as_json:
         say_json(
-            {'ok': all(result.state == 'ok' for result in results), 'cassettes': [each.as_json() for each in results]}
+            {
+                'ok': code == 0 and fault is None,
+                'cassettes': [each.as_json() for each in results],
+                'error': fault and fault.render(),
+            }
         )
     else:
-        say(_summary(results))
-    ctx.exit(max(_CODES[result.state] for result in results))
+        _say_all(results)
+    if fault is not None:
+        code = fail(fault)
+        note('   or        --orphans=ignore     does not ask who owns them')
+    ctx.exit(code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +108,8 @@ class _Result:
 
     path: Path
     state: State
+    test: str | None = None
+    """Id of the test that owns it, or did."""
     error: ReplayError | None = None
     """Why it could not be read."""
     runs: tuple[Checked, ...] = ()
@@ -92,6 +121,7 @@ class _Result:
         found: JsonObject = {
             'cassette': shown_path(self.path),
             'state': self.state,
+            'test': self.test,
             'error': None if self.error is None else self.error.render(),
             'runs': [_run_json(run) for run in self.runs],
         }
@@ -111,7 +141,7 @@ def _checked(path: Path) -> _Result:
         if leaks:  # nothing else is said of it: what differs would be shown with its values
             return _Result(path=path, state='secret', leaks=leaks)
         runs = tuple(check_cassette(cassette))
-        return _Result(path=path, state=_state(data, cassette, runs, path), runs=runs)
+        return _Result(path=path, state=_state(data, cassette, runs, path), test=cassette.test, runs=runs)
     except ReplayError as error:
         return _Result(path=path, state='damaged', error=error)
 
@@ -126,7 +156,32 @@ def _state(data: bytes, cassette: Cassette, runs: Sequence[Checked], path: Path)
     return 'refused' if 'refused' in verdicts else 'ok'
 
 
+def _owned(results: Sequence[_Result], folder: Path) -> list[_Result]:
+    """Tell those that are fine but for their test, which is gone.
+
+    Raises:
+        ReplayError: If pytest cannot collect a file that should have some of the tests.
+    """
+    names = {result.path: _name(result.path, folder) for result in results if result.state == 'ok'}
+    tests = {name: result.test for result in results if (name := names.get(result.path)) is not None}
+    with progress('collecting tests'):
+        gone = orphaned(tests)
+    return [replace(one, state='orphan') if names.get(one.path) in gone else one for one in results]
+
+
+def _name(path: Path, folder: Path) -> str | None:
+    """The name of a cassette that a test could use; None elsewhere than in the folder."""
+    path, folder = path.absolute(), folder.absolute()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else None
+
+
 # --- text ---
+
+
+def _say_all(results: Sequence[_Result]) -> None:
+    for result in results:
+        _say(result)
+    say(_summary(results))
 
 
 def _say(result: _Result) -> None:
@@ -138,6 +193,9 @@ def _say(result: _Result) -> None:
             say(f'   {printable_lines(line)[0]}')
     if result.state == 'unusual':
         say('   its text is not what would be written today: record it anew, or look who edited it')
+    if result.state == 'orphan':
+        say(f'   test {printable(result.test or "")} is gone')
+        say('   next: replay move OLD NEW if it was renamed, or replay prune')
     for leak in result.leaks:
         say(f'   {printable(str(leak))}')
     if result.leaks:

@@ -1,8 +1,4 @@
-"""`replay prune`: cassettes of tests that are gone.
-
-An orphan names a test that pytest does not find, in a file that pytest has collected or that is gone. Whatever leaves a
-doubt is kept: a cassette of no test, one that several tests may share by name, one in a file that was skipped.
-"""
+"""`replay prune`: cassettes of tests that are gone."""
 
 import sys
 from contextlib import suppress
@@ -12,14 +8,13 @@ from pathlib import Path
 import click
 
 from replay.errors import ReplayError
-from replay.names import cassette_name
 from replay.printable import printable
 from replay.store import Store
 
 from ._files import shown_path
 from ._out import note, progress, say, say_json
-from ._project import dir_option, project
-from ._pytest import Listed, collect_tests
+from ._owners import orphaned
+from ._project import dir_option
 
 __all__ = ('prune_command',)
 
@@ -72,28 +67,15 @@ def _orphans(store: Store) -> list[_Orphan]:
     Raises:
         ReplayError: If pytest cannot collect a file that should have some of the tests.
     """
-    owned: list[_Orphan] = []
+    found: list[_Orphan] = []
     for pending, names in ((False, store.names()), (True, store.pending())):
         for name in names:
             with suppress(ReplayError):  # who owns a damaged one is not known
                 test = store.read(name, pending=pending).test
-                if test and cassette_name(test) == name:
-                    path = store.path(name, pending=pending)
-                    owned.append(_Orphan(name=name, pending=pending, test=test, path=path))
-    found = _collected({orphan.test.partition('::')[0] for orphan in owned})
-    names = set(map(cassette_name, found.ids))
-    skipped = tuple(found.skipped)
-    return sorted(
-        (one for one in owned if one.name not in names and not one.test.startswith(skipped)),
-        key=lambda one: str(one.path),
-    )
-
-
-def _collected(files: set[str]) -> Listed:
-    """Ask for the tests of those files that are there."""
-    here = project()
-    there = sorted(file for file in files if (here.root / file).is_file())
-    return collect_tests([here.here(file) for file in there]) if there else Listed()
+                path = store.path(name, pending=pending)
+                found.append(_Orphan(name=name, pending=pending, test=test or '', path=path))
+    gone = orphaned({one.name: one.test for one in found if one.test})
+    return sorted((one for one in found if one.test and one.name in gone), key=lambda one: str(one.path))
 
 
 def _asked(number: int) -> bool:

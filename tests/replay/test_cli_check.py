@@ -16,6 +16,7 @@ from replay.codec import dumps as text_of
 from replay.codec import seal_of
 from replay.history import from_history
 from replay.match import ABSENT, Difference, locate
+from replay.names import cassette_name
 from replay.store import Store
 from tests.terminal import CHECKOUT, in_pipe, in_terminal
 from tests.wide import call, request, response, returned, text, user
@@ -83,6 +84,7 @@ def test_json_tells_each_run(store: Store) -> None:
     assert good == {
         'cassette': 'cassettes/good.json',
         'state': 'ok',
+        'test': None,
         'error': None,
         'runs': [{'run': 'agent', 'verdict': 'exact'}],
     }
@@ -158,6 +160,57 @@ def test_what_only_one_side_has_is_told_as_nothing(store: Store, monkeypatch: py
     assert '"field":"node","played":"End"}' in check('--json').stdout
 
 
+@pytest.fixture
+def owned(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Cassettes of a test that is there, of one that is gone from its file, and of one whose file is gone."""
+    for name in ('CI', 'PYTEST_ADDOPTS'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv('PYTHONPATH', str(CHECKOUT))
+    monkeypatch.setenv('PYTEST_DISABLE_PLUGIN_AUTOLOAD', '1')
+    (tmp_path / 'test_a.py').write_text('def test_kept(): pass\n')
+    for test in ('test_a.py::test_kept', 'test_a.py::test_gone', 'test_b.py::test_x'):
+        store.write(cassette_name(test), replace(imported(), test=test))
+    return store
+
+
+def test_a_cassette_whose_test_is_gone_is_an_orphan(owned: Store) -> None:
+    result = check()
+    assert result.exit_code == 1
+    assert result.stdout == (
+        'ok        cassettes/good.json   1 run\n'
+        'orphan    cassettes/test_a/test_gone.json   1 run\n'
+        '   test test_a.py::test_gone is gone\n'
+        '   next: replay move OLD NEW if it was renamed, or replay prune\n'
+        'ok        cassettes/test_a/test_kept.json   1 run\n'
+        'orphan    cassettes/test_b/test_x.json   1 run\n'
+        '   test test_b.py::test_x is gone\n'
+        '   next: replay move OLD NEW if it was renamed, or replay prune\n'
+        '4 cassettes: 2 ok, 2 orphan\n'
+    )
+    told = from_json(check('--json', 'cassettes/test_b').stdout)
+    assert (told['ok'], told['cassettes'][0]['state']) == (False, 'orphan')
+    assert told['cassettes'][0]['test'] == 'test_b.py::test_x'
+
+
+def test_orphans_are_told_or_not_looked_for_as_asked(owned: Store, tmp_path: Path) -> None:
+    warned = check('--orphans', 'warn')
+    assert (warned.exit_code, warned.stdout.endswith('4 cassettes: 2 ok, 2 orphan\n')) == (0, True)
+    (tmp_path / 'test_a.py').write_text('no python')
+    ignored = check('--orphans', 'ignore')
+    assert (ignored.exit_code, ignored.stdout.endswith('4 cassettes: 4 ok\n')) == (0, True)
+
+
+def test_tests_that_cannot_be_collected_are_told_after_what_is_known(owned: Store, tmp_path: Path) -> None:
+    (tmp_path / 'test_a.py').write_text('no python')
+    result = check()
+    assert result.exit_code == 2
+    assert result.stdout.endswith('4 cassettes: 4 ok\n')
+    assert result.stderr.startswith('replay: pytest was interrupted\n')
+    assert result.stderr.endswith('--orphans=ignore     does not ask who owns them\n')
+    told = from_json(check('--json').stdout)
+    assert (told['ok'], told['error'].split('\n')[0]) == (False, 'replay: pytest was interrupted')
+
+
 @pytest.mark.parametrize('arguments', [['nowhere'], ['cassettes/nope.json'], ['--nope']])
 def test_bad_arguments_end_in_code_2(arguments: list[str]) -> None:
     result = check(*arguments)
@@ -165,7 +218,7 @@ def test_bad_arguments_end_in_code_2(arguments: list[str]) -> None:
 
 
 def test_the_committed_cassettes_are_ok() -> None:
-    done = in_pipe('-m', 'replay', 'check', cwd=CHECKOUT)
+    done = in_pipe('-m', 'replay', 'check', '--orphans=ignore', cwd=CHECKOUT)
     assert done.returncode == 0, done.stdout
 
 
