@@ -14,7 +14,7 @@ from replay.printable import printable
 from replay.store import read_cassette
 
 from . import _git
-from ._files import shown_path
+from ._files import cassette_at, shown_path
 from ._out import say, say_json
 from ._project import dir_option
 
@@ -37,7 +37,9 @@ def diff_command(ctx: click.Context, *, paths: tuple[Path, ...], base: str | Non
     """
     if base is None and len(paths) != 2:
         raise click.UsageError('two cassettes to compare, or --base REV to compare with a revision')
-    diffs = [_two(*paths)] if base is None else _with_base(base, paths or (folder,))
+    diffs = (
+        [_two(*(cassette_at(str(path)) for path in paths))] if base is None else _with_base(base, paths or (folder,))
+    )
     _say(diffs, form)
     ctx.exit(any(diff.differs for diff in diffs))
 

@@ -10,7 +10,7 @@ from replay.errors import NotSupported, Where
 from replay.history import to_history
 from replay.store import read_cassette
 
-from ._files import shown_path, write_new
+from ._files import cassette_at, shown_path, write_new
 from ._out import note, say
 
 __all__ = ('export_command',)
@@ -19,7 +19,7 @@ LIBRARIES = ('agentrun', 'pydantic_ai')
 
 
 @click.command('export')
-@click.argument('cassette', type=click.Path(path_type=Path))
+@click.argument('cassette', type=cassette_at)
 @click.option('--run', 'run_name', metavar='NAME', help='Which run, if the cassette has several.')
 @click.option(
     '--as',

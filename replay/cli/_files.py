@@ -1,18 +1,21 @@
 """Cassettes as a person names them: by path, by folder, or by name below the folder of cassettes."""
 
 import sys
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 
 from replay.codec import DEFAULT_LIMITS
 from replay.errors import CassetteDamaged, CassetteNotFound, ReplayError, Where
-from replay.names import PENDING, SUFFIX
+from replay.names import PENDING, SUFFIX, cassette_name
 from replay.printable import printable
 from replay.store import Store, read_bytes, write_bytes
 
-from ._project import DEFAULT_FOLDER
+from ._project import DEFAULT_FOLDER, project
 
 __all__ = (
     'Found',
+    'cassette_at',
     'cassettes_in',
     'pending_in',
     'read_input',
@@ -35,6 +38,37 @@ def shown_path(path: Path | str) -> str:
 def split_path(path: Path) -> Found:
     """Take a path apart into the store of its folder and the name of the cassette there."""
     return Store(path.parent), path.name.removesuffix(PENDING)
+
+
+def cassette_at(given: str) -> Path:
+    """Find the cassette that a person means: by its path, by its name below the folder, or by the id of its test.
+
+    Raises:
+        CassetteNotFound: If it is none of these, or a folder.
+    """
+    path = Path(given)
+    with suppress(OSError, ValueError):  # no name that a file could have
+        if path.is_dir():
+            raise CassetteNotFound(
+                f'{shown_path(path)} is a folder',
+                expected='one cassette',
+                got='a folder',
+                next=(f'replay list {shown_path(path)}     shows what is in it',),
+            )
+        if path.exists():
+            return path
+    store, pending = Store(project().folder), given.endswith(PENDING)
+    for name in (given.removesuffix(PENDING), *([cassette_name(given)] if '::' in given else [])):
+        with suppress(ReplayError):  # no name that a cassette could have
+            if store.exists(name, pending=pending):
+                return store.path(name, pending=pending)
+    near = get_close_matches(given.removesuffix(SUFFIX), [name.removesuffix(SUFFIX) for name in store.names()])
+    raise CassetteNotFound(
+        f'no cassette {given}',
+        expected=f'the path of one, its name below {shown_path(store.folder)}, or the id of its test',
+        got=f'no such file; near: {", ".join(near)}' if near else 'no such file',
+        next=('replay list     shows what there is',),
+    )
 
 
 def cassettes_in(paths: tuple[Path, ...], folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from replay.printable import printable
 from replay.store import read_bytes
 
 from . import _git
-from ._files import shown_path, split_path
+from ._files import cassette_at, shown_path, split_path
 from ._out import say, say_json
 
 __all__ = ('seal_command',)
@@ -25,7 +25,7 @@ EDITED = 'edited'
 
 
 @click.command('seal')
-@click.argument('cassettes', nargs=-1, required=True, type=click.Path(path_type=Path), metavar='CASSETTE ...')
+@click.argument('cassettes', nargs=-1, required=True, type=cassette_at, metavar='CASSETTE ...')
 @click.option('--json', 'as_json', is_flag=True, help='One object instead of lines.')
 def seal_command(*, cassettes: tuple[Path, ...], as_json: bool) -> None:
     """Seal cassettes again that you have edited by hand, and mark the runs that you changed as edited.

@@ -11,7 +11,7 @@ from replay.outline import TEXT_LIMIT, Item, compact, outline_of
 from replay.printable import printable, printable_lines, shortened
 from replay.store import read_cassette
 
-from ._files import shown_path
+from ._files import cassette_at, shown_path
 from ._out import say, say_json
 
 __all__ = ('show_command', 'told')
@@ -24,7 +24,7 @@ _SPOKEN = frozenset(('text', 'thinking', 'system-prompt'))
 
 
 @click.command('show')
-@click.argument('cassette', type=click.Path(path_type=Path))
+@click.argument('cassette', type=cassette_at)
 @click.option('--json', 'as_json', is_flag=True, help='One object, every value in full.')
 def show_command(cassette: Path, *, as_json: bool) -> None:
     """Show CASSETTE as text: each run with its nodes, their texts in full."""

@@ -12,7 +12,7 @@ from replay.errors import CassetteNotFound, ReplayError, Where
 from replay.names import PENDING, SUFFIX
 from replay.store import read_bytes, read_cassette
 
-from ._files import cassettes_in, shown_path
+from ._files import cassette_at, cassettes_in, shown_path
 from ._project import project
 
 __all__ = ('cause_option', 'of_cause', 'owners_of', 'refuse_in_ci')
@@ -37,7 +37,9 @@ def owners_of(targets: Sequence[str], folder: Path) -> list[str]:
         ReplayError: If a cassette cannot be read or belongs to no test.
     """
     if targets:
-        return list(dict.fromkeys(_owner(Path(target)) if _is_cassette(target) else target for target in targets))
+        return list(
+            dict.fromkeys(_owner(cassette_at(target)) if _is_cassette(target) else target for target in targets)
+        )
     found = [read_cassette(path) for path in cassettes_in((), folder)]
     here = project().here
     tests = list(dict.fromkeys(here(cassette.test) for cassette in found if cassette.test))

@@ -12,7 +12,7 @@ from replay.outline import Item, outline_of
 from replay.printable import printable, printable_lines
 from replay.store import read_bytes, read_cassette
 
-from ._files import shown_path, write_new
+from ._files import cassette_at, shown_path, write_new
 from ._list import tokens_of
 from ._out import say
 
@@ -22,7 +22,7 @@ _TEMPLATE = Path(__file__).with_name('_view.html.jinja')
 
 
 @click.command('view')
-@click.argument('cassette', type=click.Path(path_type=Path))
+@click.argument('cassette', type=cassette_at)
 @click.option('-o', '--output', type=click.Path(path_type=Path), help='Write here instead of to the output.')
 @click.option('--force', is_flag=True, help='Replace a file that holds something else.')
 def view_command(*, cassette: Path, output: Path | None, force: bool) -> None:

@@ -139,7 +139,7 @@ def test_nothing_changed_is_code_0(repository: Store) -> None:
     [
         (['--base', 'nope'], 'no revision nope'),
         (['--base', 'HEAD', 'elsewhere'], 'nothing at elsewhere'),
-        ([A, 'cassettes/nope.json'], 'no cassette'),
+        ([A, 'cassettes/nope.json'], 'no cassette cassettes/nope.json'),
     ],
 )
 def test_bad_input_is_one_clear_error(repository: Store, arguments: list[str], headline: str) -> None:

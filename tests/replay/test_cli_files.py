@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from replay.cli._files import cassettes_in, shown_path, split_path, write_new
+from replay.cli._files import cassette_at, cassettes_in, shown_path, split_path, write_new
 from replay.errors import CassetteNotFound, ReplayError
 from replay.store import Store
 from tests.wide import asks, cassette, run, user
@@ -61,3 +61,38 @@ def test_what_is_no_file_is_never_replaced_unasked() -> None:
     with pytest.raises(ReplayError) as caught:
         write_new(Path('cassettes'), 'x', force=False)
     assert caught.value.got == 'no plain file'
+
+
+@pytest.mark.parametrize(
+    ('given', 'path'),
+    [
+        ('cassettes/b.json', 'cassettes/b.json'),
+        ('b', 'cassettes/b.json'),
+        ('b.json', 'cassettes/b.json'),
+        ('sub/a', 'cassettes/sub/a.json'),
+        ('sub/a.json.new', 'cassettes/sub/a.json.new'),
+        ('sub.py::a', 'cassettes/sub/a.json'),
+        ('sub.py::a[asyncio]', 'cassettes/sub/a.json'),
+    ],
+)
+def test_one_cassette_is_meant_by_its_path_its_name_or_its_test(given: str, path: str) -> None:
+    assert cassette_at(given).as_posix() == path
+
+
+def test_a_cassette_that_is_not_there_names_those_that_are_near() -> None:
+    with pytest.raises(CassetteNotFound) as raised:
+        cassette_at('sub/aa')
+    assert raised.value.render() == (
+        'replay: no cassette sub/aa\n'
+        '   expected  the path of one, its name below cassettes, or the id of its test\n'
+        '   got       no such file; near: sub/a\n'
+        '   next      replay list     shows what there is'
+    )
+    with pytest.raises(CassetteNotFound, match=r'no cassette \.\./x'):
+        cassette_at('../x')
+
+
+def test_a_folder_is_not_one_cassette() -> None:
+    with pytest.raises(CassetteNotFound, match='sub is a folder') as raised:
+        cassette_at('cassettes/sub')
+    assert raised.value.next == ('replay list cassettes/sub     shows what is in it',)
