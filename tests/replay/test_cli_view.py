@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from replay.canon import Json
 from replay.cassette import Cassette, Definition
 from replay.cli._group import replay as command
-from replay.cli._view import page
+from replay.cli._view import diff_page, page
+from replay.diff import diff_cassettes
 from replay.store import Store
 from tests.wide import answers, asks, call, cassette, request, returned, run, text, user
 
@@ -105,6 +107,38 @@ def test_the_page_shows_every_text_in_full_and_the_marks(store: Store) -> None:
     assert result.exit_code == 0
     for words in ('Paris?', 'sunny\nall day', 'edited', 'tests/test_trip.py::test_forecast', 'trip_agent'):
         assert words in ''.join(seen(result.stdout).texts)
+
+
+def test_of_files_the_page_shows_the_size(store: Store) -> None:
+    file: Json = {'data': 'YWJj' * 999 + 'YQ==', 'media_type': 'image/png', 'kind': 'binary'}
+    store.write('a', cassette(run(asks(user(['look', file])), answers(text('nice')))))
+    html = invoke('a').stdout
+    assert ('(2998 bytes, in the cassette)' in html, 'YWJjYWJj' in html) == (True, False)
+
+
+def test_long_data_is_laid_out_in_lines(store: Store) -> None:
+    rows: list[Json] = [{'row': number, 'text': 'x' * 20} for number in range(5)]
+    store.write('a', cassette(run(asks(user('x')), answers(call('tool', {'rows': rows})))))
+    assert '    {"row": 3, "text": "xxxxxxxxxxxxxxxxxxxx"},\n' in ''.join(seen(invoke('a').stdout).texts)
+
+
+def test_two_cassettes_are_compared_on_a_page(store: Store) -> None:
+    store.write('b', cassette(run(asks(user('Rome?')), answers(text('sunny\nall day')))))
+    result = invoke('a', 'b')
+    assert result.exit_code == 0
+    assert '<span class="changed">  ~ 1 ModelRequestNode: user &#34;Rome?&#34;</span>' in result.stdout
+    assert '<span class="removed">      - &#34;Paris?&#34;</span>' in result.stdout
+    assert '<span class="added">      + &#34;Rome?&#34;</span>' in result.stdout
+    assert invoke('a', 'b', 'a').exit_code == 2
+
+
+def test_nothing_from_a_comparison_becomes_markup() -> None:
+    old, new = everywhere(EVIL), everywhere(f'{EVIL}{EVIL}')
+    found = seen(diff_page(diff_cassettes(old, new, old_label=EVIL, new_label=EVIL)))
+    assert found.tags <= TAGS
+    shown = ''.join(found.texts)
+    assert shown.count('<script>alert(1)</script>') > 10
+    assert not {'\x1b', '\u202e'} & set(shown)
 
 
 def test_the_page_is_written_where_it_should_be_and_replaces_nothing_unasked() -> None:
