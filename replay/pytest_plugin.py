@@ -318,6 +318,7 @@ class _Reporter:
         self._config = config
         self._runs: set[str] = set()  # ids of runs with workers
         self._found: dict[str, tuple[Note, pytest.TestReport]] = {}  # by test: the last time counts, if it is run again
+        self._order: dict[str, int] = {}  # of tests that workers run, which end in any order
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the note of a report, if it has one; what a test was expected to fail with is no finding."""
@@ -362,6 +363,11 @@ class _Reporter:
         return True
 
     @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Note the order of the tests, so that the report is the same as without workers."""
+        self._order = {test: place for place, test in enumerate(ids)}
+
+    @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Let others record what a worker of xdist had claimed that is no longer there."""
         from .pytest_claims import give_up
@@ -381,7 +387,9 @@ class _Reporter:
         """Group the notes by cause; the first test of each says how many others there are."""
         from .report import causes
 
-        groups = causes(note for note, _ in self._found.values())
+        last = len(self._order)
+        inorder = sorted(self._found, key=lambda test: self._order.get(test, last))
+        groups = causes(self._found[test][0] for test in inorder)
         others = {id(notes[0]): len(notes) - 1 for notes in groups}
         for note, report in self._found.values():
             if id(note) in others:

@@ -784,6 +784,21 @@ def test_workers_of_xdist_report_to_the_process_that_prints(project: Project):
     assert said.count('changed (+1 test)') == 1
 
 
+def test_workers_of_xdist_report_the_tests_in_their_order_whichever_ends_first(project: Project):
+    pytest.importorskip('xdist', reason='pytest-xdist is not installed')
+    project.tests(MANY.replace('    trip', '    import time; time.sleep(0.6 * (city == "Paris"))\n    trip'))
+    project.run('--replay-record=once').assert_outcomes(passed=4)
+    project.instruct('Other.')
+    plugins = ('-p', 'no:randomly', '--tb=no')
+    alone, together = (run_apart(project, *plugins, *more).stdout.splitlines() for more in ((), ('-n2',)))
+    failed = [line.partition(' - ')[0] for line in together if line.startswith('FAILED')]
+    assert not failed[0].endswith('[Paris]')
+    title = next(index for index, line in enumerate(alone) if ' replay: 1 cause, 4 tests ' in line)
+    report = alone[title:-1]
+    assert next(line for line in report if line.startswith('   where')).split()[1].endswith('[Paris]')
+    assert together[-len(report) - 1 : -1] == report
+
+
 def test_every_other_plugin_may_be_there_or_not(project: Project):
     project.tests(MANY)
     assert run_apart(project, '--replay-record=once').returncode == 0
