@@ -37,7 +37,8 @@ def in_terminal(
         arguments: What follows the name of Python.
         cwd: Folder that it runs in.
         typed: What somebody types, all at once and before it is asked for.
-        keys: Pairs of a text and keys: when the text has come after the last pair's, the keys are pressed.
+        keys: Pairs of a text and keys: when the text has come after the last pair's, and somebody listens to single
+            keys, they are pressed.
         more: Variables of the environment.
 
     Returns:
@@ -63,10 +64,19 @@ def in_terminal(
             while waiting and (place := shown.find(waiting[0][0].encode(), seen)) >= 0:
                 prompt, pressed = waiting.pop(0)
                 seen = place + len(prompt.encode())
-                time.sleep(0.05)  # the prompt stands before the keyboard is listened to
+                _wait_for_listener(own)
                 os.write(own, pressed.encode())
     os.close(own)
     return child.returncode, shown.decode()
+
+
+def _wait_for_listener(terminal: int) -> None:
+    """Wait until the terminal gives single keys: what is pressed before, though the prompt stands, is thrown away."""
+    import termios
+
+    until = time.monotonic() + 60
+    while termios.tcgetattr(terminal)[3] & termios.ICANON and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 def in_pipe(*arguments: str, cwd: Path, **more: str) -> 'subprocess.CompletedProcess[str]':
