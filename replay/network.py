@@ -3,7 +3,8 @@
 Python tells hooks of every connect and look-up that any code of the process is about to make (PEP 578), and an error
 of a hook stops it. So nothing is patched, other tools that patch sockets keep what they have, and it does not matter
 whether asyncio, trio, a thread or plain code asks. A hook cannot be taken away: it stays, and does nothing while no
-session replays. Libraries that open sockets in C past Python's module (uvloop, gRPC, pycurl) are not seen.
+session replays. Libraries that open sockets in C past Python's module (gRPC, pycurl) are not seen; loops are watched
+beside it.
 """
 
 import sys

@@ -7,6 +7,7 @@ from pathlib import Path
 from .adapters import hosts
 from .modes import MODES, Action, Found
 from .network import Guard, NetworkBlocked, Who, watch
+from .network_loops import loops_watched
 from .routing import Routed, bound_session, session_here
 from .session_run import Ledger, SessionRun
 
@@ -47,7 +48,8 @@ def network_blocked(
     _blocks[session] = ledger, guard
     watch(_guard)
     try:
-        yield
+        with loops_watched(_guard):
+            yield
     finally:
         del _blocks[session]
 

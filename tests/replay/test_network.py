@@ -5,7 +5,7 @@ import contextvars
 import socket
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -142,9 +142,70 @@ async def look_up_in_the_executor() -> None:
     await asyncio.get_running_loop().getaddrinfo('api.example.invalid', 443)
 
 
-def test_a_look_up_in_a_thread_of_asyncio_is_stopped(folder: Path):
-    with replaying(folder):
+def test_a_look_up_in_a_thread_of_asyncio_counts_against_the_session_of_its_task(folder: Path):
+    with replaying(folder), replaying(folder) as session:
         refused(lambda: asyncio.run(look_up_in_the_executor()))
+        assert [type(problem) for problem in session.problems] == [NetworkBlocked]
+
+
+async def connect_by_the_loop() -> None:
+    await asyncio.open_connection(FAR, 443)
+
+
+async def connect_by_name() -> None:
+    await asyncio.open_connection('api.example.invalid', 443)
+
+
+async def send_by_the_loop() -> None:
+    await asyncio.get_running_loop().create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=(FAR, 53))
+
+
+@pytest.mark.parametrize(
+    'ask',
+    [look_up_in_the_executor, connect_by_the_loop, connect_by_name, send_by_the_loop],
+    ids=lambda ask: ask.__name__,
+)
+def test_what_uvloop_is_asked_is_stopped_and_counts_against_the_session(
+    folder: Path, ask: Callable[[], Coroutine[Any, Any, None]]
+):
+    uvloop = pytest.importorskip('uvloop', reason='uvloop is not installed')
+    with replaying(folder) as session:
+        refused(lambda: uvloop.run(ask()))
+        assert [type(problem) for problem in session.problems] == [NetworkBlocked]
+        assert 'getaddrinfo' in vars(uvloop.Loop)
+    assert 'getaddrinfo' not in vars(uvloop.Loop)  # it is as it was
+
+
+@pytest.mark.parametrize('which', ['asyncio', 'uvloop'])
+def test_loops_reach_this_machine_and_whatever_is_allowed(folder: Path, which: str):
+    run = pytest.importorskip(which, reason='uvloop is not installed').run
+    with socket.create_server(('127.0.0.1', 0)) as server:
+
+        async def ask() -> None:
+            _, writer = await asyncio.open_connection(*server.getsockname())
+            writer.close()
+            await writer.wait_closed()
+            assert await asyncio.get_running_loop().getaddrinfo('localhost', 80)
+            with suppress(OSError):
+                await asyncio.get_running_loop().getaddrinfo('api.example.invalid', 443)
+
+        with replaying(folder, allowed_hosts=('*.example.invalid',)) as session:
+            run(ask())
+            assert session.problems == []
+
+
+def test_a_method_of_a_loop_that_somebody_else_replaced_since_stays_theirs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    loop: Any = asyncio.BaseEventLoop
+    before = loop.getaddrinfo
+    with replaying(folder):
+        monkeypatch.setattr(loop, 'getaddrinfo', theirs := object())
+    assert loop.getaddrinfo is theirs
+    monkeypatch.setattr(loop, 'getaddrinfo', before)
+    with replaying(folder):
+        assert loop.getaddrinfo is not before
+    assert loop.getaddrinfo is before
 
 
 def in_thread(call: Callable[[], object]) -> list[BaseException]:
