@@ -14,13 +14,13 @@ from ._diff import say_diff
 from ._files import shown_path
 from ._out import say, say_json
 from ._project import dir_option
-from ._targets import owners_of
+from ._targets import apart, owners_of
 
 __all__ = ('drift_command',)
 
 
 @click.command('drift')
-@click.argument('targets', nargs=-1, metavar='[CASSETTE | TEST ...]')
+@click.argument('targets', nargs=-1, metavar='[CASSETTE | TEST ...] [-- PYTEST OPTIONS]')
 @dir_option
 @click.option('--json', 'as_json', is_flag=True, help='One object at the end instead of lines.')
 @click.pass_context
@@ -28,11 +28,13 @@ def drift_command(ctx: click.Context, *, targets: tuple[str, ...], folder: Path,
     """Run tests against the real models and compare with the cassettes. Nothing is written.
 
     Meant for every night, in CI too. Exit code 1 if a node sequence differs, a cassette is missing or a test fails.
+    What follows -- is for pytest.
     """
-    tests = owners_of(targets, folder)
+    named, options = apart(targets)
+    tests = owners_of(named, folder)
     with TemporaryDirectory(prefix='replay-') as scratch:
         work = Recording(Path(scratch), keep=False)
-        work.record(tests, '--replay-record-in-ci')
+        work.record(tests, *options, '--replay-record-in-ci')
         if as_json:
             say_json(_as_json(work))
         else:

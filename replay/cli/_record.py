@@ -13,13 +13,13 @@ import click
 from ._anew import Recording
 from ._out import say_json
 from ._project import dir_option
-from ._targets import cause_option, of_cause, owners_of, refuse_in_ci
+from ._targets import apart, cause_option, of_cause, owners_of, refuse_in_ci
 
 __all__ = ('record_command',)
 
 
 @click.command('record')
-@click.argument('targets', nargs=-1, metavar='[CASSETTE | TEST ...]')
+@click.argument('targets', nargs=-1, metavar='[CASSETTE | TEST ...] [-- PYTEST OPTIONS]')
 @cause_option
 @dir_option
 @click.option('--record-in-ci', is_flag=True, help='Record although this is CI.')
@@ -37,15 +37,17 @@ def record_command(
     """Record cassettes anew by running the tests that own them, and show what changed.
 
     A target is the path of a cassette, or whatever names tests to pytest. Accepted cassettes stay as they are: the
-    new ones are left beside them as NAME.json.new for replay review, accept and reject.
+    new ones are left beside them as NAME.json.new for replay review, accept and reject. What follows -- is for pytest:
+    replay record -- -n 4 records in four processes.
     """
     refuse_in_ci('record', allowed=record_in_ci)
-    if cause and targets:
+    named, options = apart(targets)
+    if cause and named:
         raise click.UsageError('--cause, or cassettes and tests, not both')
-    tests = of_cause(cause) if cause else owners_of(targets, folder)
+    tests = of_cause(cause) if cause else owners_of(named, folder)
     with TemporaryDirectory(prefix='replay-') as scratch:
         work = Recording(Path(scratch))
-        work.record(tests, *(['--replay-record-in-ci'] if record_in_ci else []))
+        work.record(tests, *options, *(['--replay-record-in-ci'] if record_in_ci else []))
         work.replay()
         if as_json:
             say_json(work.as_json())

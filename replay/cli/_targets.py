@@ -15,7 +15,7 @@ from replay.store import read_bytes, read_cassette
 from ._files import cassette_at, cassettes_in, shown_path
 from ._project import project
 
-__all__ = ('cause_option', 'of_cause', 'owners_of', 'refuse_in_ci')
+__all__ = ('apart', 'cause_option', 'of_cause', 'owners_of', 'refuse_in_ci')
 
 _TO_SEE = 'pytest     reports the causes of failed tests, with numbers'
 
@@ -24,6 +24,12 @@ def cause_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option `--cause`."""
     text = 'The tests of this cause, numbered as in the report of the last run of pytest.'
     return click.option('--cause', type=click.IntRange(min=1), metavar='N', help=text)(command)
+
+
+def apart(given: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tell what a person named from the options for pytest that stand behind it, after `--`: from the first dash on."""
+    first = next((place for place, one in enumerate(given) if one.startswith('-')), len(given))
+    return list(given[:first]), list(given[first:])
 
 
 def owners_of(targets: Sequence[str], folder: Path) -> list[str]:

@@ -125,6 +125,17 @@ def test_a_new_recording_is_offered_and_an_equal_one_is_not(store: Store) -> Non
     assert store.pending() == ['test_app/test_looks_twice.json']
 
 
+def test_what_follows_two_dashes_is_for_pytest(store: Store) -> None:
+    pytest.importorskip('xdist', reason='pytest-xdist is not installed')
+    recorded(store)  # so that one test owns a cassette
+    workers = invoke('record', '--', '-p', 'xdist', '-n', '2')
+    assert workers.exit_code == 0, workers.output
+    assert workers.stdout.startswith('unchanged tapes/test_app/test_looks.json\n1 recorded: ')
+    chosen = invoke('record', 'test_app.py', '--', '-k', 'twice')
+    assert chosen.stdout.startswith('new       tapes/test_app/test_looks_twice.json\n')
+    assert invoke('record', '--', '--nonsense').exit_code == 2
+
+
 def test_what_changed_is_shown_also_if_the_test_fails(store: Store, tmp_path: Path) -> None:
     recorded(store)
     accepted = store.read('test_app/test_looks')
