@@ -1,5 +1,8 @@
 """Made-up secrets of every kind. They are put together here, so that no scanner of repositories takes them for real."""
 
+from base64 import b64encode
+from urllib.parse import quote, quote_plus
+
 _ALNUM = 'aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1bC2dE3fG4hI5jK6lM7nO8pQ9rS0tU1vW2xY3zA4bC5dE6fG7hI8jK9'
 _HEX = '0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0'
 _UPPER = 'Q2W3E4R5T6Y7U8I9'
@@ -69,3 +72,21 @@ def heart(secret: str) -> str:
     """The part of a made-up secret that must be nowhere: its longest run of letters and digits."""
     runs = ''.join(char if char.isalnum() else ' ' for char in secret).split()
     return max(runs, key=len)
+
+
+def traces(text: str, *, known: str = '') -> list[str]:
+    """Name the made-up secrets of which a text holds any eight characters in a row, and a variable's value likewise.
+
+    Args:
+        text: What is searched.
+        known: The value of a variable, which is looked for as text, in URLs and in base64.
+    """
+    found = [name for name, secret in SECRETS.items() if _any_of(heart(secret), text, width=8)]
+    spelt = [known, quote(known, safe=''), quote_plus(known)]
+    inside = [b64encode(b'u' * width + known.encode()).decode()[4:-4] for width in range(3)]
+    found += [f'variable: {one}' for one in spelt if _any_of(one, text, width=12)]
+    return found + [f'base64: {one}' for one in inside if _any_of(one, text, width=12)]
+
+
+def _any_of(secret: str, text: str, *, width: int) -> bool:
+    return bool(secret) and any(secret[at : at + width] in text for at in range(max(1, len(secret) - width + 1)))
