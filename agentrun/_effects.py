@@ -67,6 +67,8 @@ class RunStart:
     """`'early'` or `'exhaustive'`."""
     usage: RunUsage
     """What the run counts into; the same object as another run's where the caller handed that one's usage on."""
+    instructions: str | None = None
+    """What the run is instructed by texts, functions apart; those are asked when a request is made."""
 
 
 @lean_dataclass(kw_only=True, show=full_repr)

@@ -114,13 +114,20 @@ class Places:
         there = [run for run in self._earlier if run.agent == agent and run.name.rpartition('/')[0] == place]
         rank = self._rank(started)
         free = [(rank(run), run.name) for run in there if run.name not in self._taken] if len(there) > 1 else []
-        best, name = min(free, key=itemgetter(0), default=(_OTHER, ''))
-        return name if best < _OTHER else None
+        best, name = min(free, key=itemgetter(0), default=((_OTHER, False), ''))
+        return name if best[0] < _OTHER else None
 
-    def _rank(self, started: Started) -> Callable[[Run], int]:
-        """How well recordings go with a run that starts: equal ones first, then those that are up to minted values."""
+    def _rank(self, started: Started) -> Callable[[Run], tuple[int, bool]]:
+        """How well recordings go with a run that starts: equal ones first, then those that are up to minted values.
 
-        def rank(run: Run) -> int:
+        Of those that go equally well, the first are those that were instructed by the same texts.
+        """
+
+        def rank(run: Run) -> tuple[int, bool]:
+            found = begins(run)
+            return found, found < _OTHER and not _is_instructed_by(run, started.instructions)
+
+        def begins(run: Run) -> int:
             if begins_alike(run, started):
                 return 0
             if begins_alike(run, started, self._exchange):
@@ -164,6 +171,13 @@ def _asked_alike(run: Run, started: Started, exchange: Exchange | None) -> bool:
     if asked is None and 'prompt' in run.facts:
         prompts = [run.facts['prompt']]
     return started.prompt is None or any(_tried(exchange, one, started.prompt) == one for one in prompts)
+
+
+def _is_instructed_by(run: Run, instructions: str | None) -> bool:
+    """Whether the first request of a recording has these instructions; what functions made may follow."""
+    definition = next((node.definition for node in run.nodes if node.definition is not None), None)
+    told = (definition and definition.instructions) or ''
+    return not instructions or told == instructions or told.startswith(f'{instructions}\n\n')
 
 
 def _tried(exchange: Exchange | None, recorded: Json, live: Json) -> Json:

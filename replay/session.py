@@ -417,6 +417,7 @@ class Session(Conductor):
             agent=started.agent and text(started.agent),
             within=started.within and (started.within[0], text(started.within[1])),
             prompt=self.redactor.json(started.prompt),
+            instructions=started.instructions and text(started.instructions),
             history=lambda: cast('list[JsonObject]', self.redactor.json(cast('Json', history()))),
         )
 

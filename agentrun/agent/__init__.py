@@ -282,7 +282,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
             texts = self._instructions_of_run(instructions)
             history = list(message_history or ())
             counted = RunUsage() if usage is None else usage
-            source, handler = self._seam(user_prompt, history, deferred_tool_results, counted)
+            source, handler = self._seam(user_prompt, history, deferred_tool_results, counted, texts.literal)
             with _ambient.use(source):
                 state = GraphAgentState(message_history=history, usage=counted)
             run_deps = GraphAgentDeps(
@@ -340,6 +340,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
         history: list[ModelMessage],
         deferred_tool_results: DeferredToolResults | None,
         usage: RunUsage,
+        instructions: str | None,
     ) -> tuple[_ambient.Source, _effects.RunHandler | None]:
         """Find out who carries out the effects of a run that starts now, and where its readings come from."""
         handler = _effects.start_run(
@@ -350,6 +351,7 @@ class Agent(Registry[AgentDepsT, OutputDataT], AbstractAgent[AgentDepsT, OutputD
                 deferred_tool_results=deferred_tool_results,
                 end_strategy=self.end_strategy,
                 usage=usage,
+                instructions=instructions,
             )
         )
         return (_ambient.source_for_run(self.name or 'agent') if handler is None else handler.source), handler

@@ -32,6 +32,8 @@ class Started:
     """Makes wire JSON of the messages handed in; dear, so called only where it decides something."""
     facts: JsonObject
     """Facts of the run that differ from the usual."""
+    instructions: str | None = None
+    """What it is instructed by texts, functions apart, if that is known."""
     by: str | None = None
     """Library and version that run it, where these are not what `Host.recorded` of the first host says."""
     wire: str = 'pydantic-ai 1.38'

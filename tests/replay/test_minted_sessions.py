@@ -69,6 +69,27 @@ async def test_runs_that_race_find_their_recordings_by_prompts_up_to_minted_valu
     assert [output.split()[1] for output in outputs] == ['wait', 'close', 'open']
 
 
+@pytest.mark.parametrize('order', [('Be brief.', 'Be kind.'), ('Be kind.', 'Be brief.')])
+async def test_runs_with_equal_prompts_find_their_recordings_by_the_texts_that_instruct_them(
+    tmp_path: Path, order: tuple[str, str]
+) -> None:
+    agent = Agent(name='support')
+
+    @agent.instructions
+    def more() -> str:
+        return 'Made by a function.'
+
+    async def go(model: FunctionModel, *instructions: str) -> list[str]:
+        return [(await agent.run('go', model=model, instructions=text)).output for text in instructions]
+
+    with use_cassette('run', dir=tmp_path, record='once'):
+        await go(said('in brief', 'in kindness'), 'Be brief.', 'Be kind.')
+    with use_cassette('run', dir=tmp_path):
+        outputs = await go(never(), *order)
+
+    assert dict(zip(order, outputs, strict=True)) == {'Be brief.': 'in brief', 'Be kind.': 'in kindness'}
+
+
 async def test_an_equal_prompt_goes_before_one_that_is_equal_up_to_minted_values(tmp_path: Path) -> None:
     one, other = uuid4(), uuid4()
     with use_cassette('run', dir=tmp_path, record='once'):

@@ -63,6 +63,7 @@ class SessionHandler:
                 prompt=prompt_json(run.prompt),
                 history=lambda: list(map(message_json, run.history)),
                 facts={} if usual else {'end_strategy': run.end_strategy},
+                instructions=run.instructions,
             )
         )
         return None if found is None else TapedRun(found, run, call)
