@@ -65,7 +65,7 @@ def told(
     for index, call in enumerate(calls_of(response)):
         part = _taken(answers, call)
         if part is not None:
-            kind = _KIND_OF_PART[cast('str', part['part_kind'])]
+            kind = 'retry' if part.get('outcome') == 'retried' else _KIND_OF_PART[cast('str', part['part_kind'])]
             found[index] = ToolResult(kind=kind, content=part['content'], metadata=part.get('metadata'))
             if types:
                 found[index] = replace(found[index], types=_types_at(f'parts/{_place(part, following)}/', types))

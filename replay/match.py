@@ -130,6 +130,7 @@ class Diverged(ReplayError):  # noqa: N818  # named like the other errors of thi
         cassette: Path of the cassette.
         next: Commands or steps that help.
         unexecuted: Names of tools that were called before and not executed: what they do may be what is missing.
+        versions: The library version that recorded and the one that replays, if they are not the same.
     """
 
     def __init__(
@@ -139,8 +140,11 @@ class Diverged(ReplayError):  # noqa: N818  # named like the other errors of thi
         cassette: str | None = None,
         next: tuple[str, ...] = (),
         unexecuted: tuple[str, ...] = (),
+        versions: tuple[str, str] | None = None,
     ) -> None:
         details = (('not run', f'{", ".join(unexecuted)} (results are those recorded)'),) if unexecuted else ()
+        if versions is not None:
+            details += (('versions', f'recorded by {versions[0]}, replayed by {versions[1]}'),)
         super().__init__(
             divergence.headline,
             expected=shown(divergence.recorded),
@@ -151,6 +155,7 @@ class Diverged(ReplayError):  # noqa: N818  # named like the other errors of thi
         )
         self.divergence = divergence
         self.unexecuted = unexecuted
+        self.versions = versions
 
 
 def shown(value: Json) -> str:
@@ -303,14 +308,13 @@ def _joined(last: JsonObject, message: JsonObject) -> JsonObject | None:
     if old and new and old != new:
         return None
     parts.sort(key=lambda part: _CAUSE_OF_PART.get(cast('str', part.get('part_kind'))) != 'tool result')
-    return {
-        **last,
-        'parts': cast('Json', parts),
+    joined: JsonObject = {
         'instructions': old or new,
         'timestamp': message.get('timestamp') or last.get('timestamp'),
         'run_id': None,
         'metadata': None,
     }
+    return {**last, **{key: value for key, value in joined.items() if key in last}, 'parts': cast('Json', parts)}
 
 
 _NAMES_OF_MODEL = ('provider_response_id', 'provider_name', 'model_name')

@@ -1,6 +1,6 @@
 """A recorded run while it is being replayed: what is compared with it, and the outcomes that it gives."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from operator import is_
@@ -24,6 +24,7 @@ from .match import (
     match_node,
     merged,
 )
+from .shapes import narrowed
 from .streams import TAKES_RESPONSE, ending, response_to
 
 _NONE = Definition()
@@ -36,10 +37,20 @@ class Playback:
         recorded: The recording.
         fields: What of a request is compared.
         exchange: Which live values stand for which recorded ones, in all runs of the session.
+        unknown: Keys that the library version that recorded did not know, by kind of message and part: not compared.
+            None: it is the one that replays.
     """
 
-    def __init__(self, recorded: Run, *, fields: Sequence[Field] = FIELDS, exchange: Exchange | None = None) -> None:
+    def __init__(
+        self,
+        recorded: Run,
+        *,
+        fields: Sequence[Field] = FIELDS,
+        exchange: Exchange | None = None,
+        unknown: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
         self.recorded = recorded
+        self._unknown = unknown
         self._exchange = Exchange() if exchange is None else exchange
         self.left_out: list[Difference] = []
         """What differs in fields that are not compared."""
@@ -346,6 +357,8 @@ class Playback:
 
     def _match(self, recorded: Sequence[JsonObject], live: Sequence[JsonObject], first: int = 0) -> Difference | None:
         """Compare messages in the fields that are compared."""
+        if self._unknown is not None:
+            recorded, live = (list(map(self._comparable, side)) for side in (recorded, live))
         found = self._counted(difference := match_messages(recorded, live, first=first))
         if found is None and difference is not None and difference.cause == 'instructions':  # and what else?
             return self._counted(match_messages(_uninstructed(recorded), _uninstructed(live), first=first))
@@ -353,15 +366,25 @@ class Playback:
 
     def _matched_in_whole(self, recorded: JsonObject, live: JsonObject, strict: bool) -> Difference | None:
         """Compare a message of the run, times and ids too if it is new."""
+        recorded, live = self._comparable(recorded), self._comparable(live)
         found = self._match([recorded], [live])
         if found is not None or not strict:
             return found
         if 'instructions' not in self._fields:
             (recorded,), (live,) = _uninstructed([recorded]), _uninstructed([live])
-        if recorded.get('model_id', '') is None:  # of a version that did not know it; the run fills it in
-            live = {**live, 'model_id': None}
         place = first_difference(recorded, live)
         return place and self._counted(Difference(cause='history', field=place[0], recorded=place[1], live=place[2]))
+
+    def _comparable(self, message: JsonObject) -> JsonObject:
+        """A message without what another version does not know, or makes up itself: the id of a retry of no tool."""
+        if self._unknown is None:
+            return message
+        found = narrowed(message, self._unknown)
+        parts = [
+            {**part, 'tool_call_id': None} if part['part_kind'] == 'retry-prompt' and not part['tool_name'] else part
+            for part in cast('list[JsonObject]', found['parts'])
+        ]
+        return {**found, 'parts': cast('Json', parts)}
 
     def _counted(self, difference: Difference | None) -> Difference | None:
         """The difference, if its field is compared; if not it is kept for the report."""

@@ -374,6 +374,7 @@ class Session(Conductor):
                 name=name,
                 agent=agent,
                 recorded=recorded and self._ledger.as_version(recorded, started.wire),
+                unknown=self._ledger.unknown(started.wire),
                 apart=apart,
                 fields=self.options.match,
                 facts=started.facts,
@@ -386,7 +387,7 @@ class Session(Conductor):
                 self._ledger.writers[started.by] = None
             if tape.has_to_come:
                 self._ledger.cut.append(tape)
-            self._runs.append(SessionRun(self._ledger, tape))
+            self._runs.append(SessionRun(self._ledger, tape, by=started.by))
             return self._runs[-1]
 
     def _holds_anew(self) -> bool:

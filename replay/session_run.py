@@ -1,6 +1,6 @@
 """One run of a session, as the adapter sees it, and the ledger that all runs of a session share."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -17,6 +17,7 @@ from .places import Places
 from .playback import counted_runs
 from .redact import Redactor
 from .run_view import RunView
+from .shapes import unknown_keys
 from .tape import Tape
 from .veil import redacted_error
 from .verdicts import Texts
@@ -85,6 +86,23 @@ class Ledger:
         except OtherVersion as error:
             raise self.noted(error) from None
 
+    def unknown(self, wire: str) -> Mapping[str, Collection[str]] | None:
+        """Keys of messages that the version that recorded did not know, and the one that replays does, by kind.
+
+        Returns:
+            None if messages of both look the same.
+        """
+        if self.cassette is None or self.cassette.wire == wire:
+            return None
+        return unknown_keys(self.cassette.wire, wire)
+
+    def versions(self, by: str | None) -> tuple[str, str] | None:
+        """The library versions that recorded and that replay; None if they are the same, or one is not known."""
+        writers = None if self.cassette is None else self.cassette.recorded.get('by')
+        if by is None or not isinstance(writers, str) or by in writers.split(', '):
+            return None
+        return writers, by
+
     def noted(self, problem: ReplayError) -> ReplayError:
         """Take note of a problem, without its secrets, and return it."""
         self.problems.append(redacted_error(problem, self.redactor))
@@ -117,15 +135,17 @@ class SessionRun(RunConductor):
     Args:
         ledger: What it shares with the others.
         tape: Its tape.
+        by: The library that runs it, with its version; None: the one that records the session.
     """
 
-    def __init__(self, ledger: Ledger, tape: Tape) -> None:
+    def __init__(self, ledger: Ledger, tape: Tape, by: str | None = None) -> None:
         self.view: RunView | None = None
         """The run as it ended, once it has."""
         self.broken = False
         """Whether recording or replay itself failed."""
         self._ledger = ledger
         self._tape = tape
+        self._by = by
         self._divergence: ReplayError | None = None
         self._has_inner = any(run.name.startswith(f'{tape.name}/') for run in ledger.recorded)
         self._unexecuted: dict[str, str] = {}  # names of tools, and those without their secrets
@@ -150,7 +170,8 @@ class SessionRun(RunConductor):
         """Make the error to raise in the run; the first one stays."""
         if self._divergence is None:
             unexecuted = () if divergence.cause in _TELL_ALL else tuple(dict.fromkeys(self._unexecuted.values()))
-            self._divergence = self._ledger.texts.diverged(divergence, unexecuted=unexecuted)
+            texts, versions = self._ledger.texts, self._ledger.versions(self._by)
+            self._divergence = texts.diverged(divergence, unexecuted=unexecuted, versions=versions)
             self._ledger.problems.append(self._divergence)
         return self._divergence
 

@@ -5,8 +5,9 @@ whole. A key with no usual value is always written,
 unless the codec can derive it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 from .canon import Json, JsonObject
 
@@ -22,6 +23,8 @@ class Shape:
     """All keys, in wire order."""
     usual: Mapping[str, Json]
     """Values that are left out, by key."""
+    extra: tuple[str, ...] = ()
+    """Keys that stand behind the others where there is something to say, in wire order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +43,11 @@ class Table:
     usage: Shape
 
 
-def _shape(keys: str, **usual: Json) -> Shape:
-    """A shape from its keys in order; those with a trailing `?` are usually null."""
+def _shape(keys: str, *extra: str, **usual: Json) -> Shape:
+    """A shape from its keys in order; those with a trailing `?` are usually null, `extra` ones may be missing."""
     names = tuple(key.rstrip('?') for key in keys.split())
     nulls: JsonObject = {key[:-1]: None for key in keys.split() if key.endswith('?')}
-    return Shape(names, nulls | usual)
+    return Shape(names, nulls | usual, extra)
 
 
 def _url(kind: str) -> Shape:
@@ -191,6 +194,11 @@ PYDANTIC_AI_1_107 = _changed(
 )
 """Messages of pydantic-ai 1.107."""
 
+_SPEECH = 'speaker transcript? audio? interrupted_at_ms?{} id? provider_name? provider_details? part_kind'
+_SPOKEN = _shape(_SPEECH.format(''), part_kind='speech')
+_TIMED = _shape(_SPEECH.format(' timestamps?'), part_kind='speech')
+_COMPACTION = _shape('content id? provider_name? provider_details? metadata? part_kind', part_kind='compaction')
+
 PYDANTIC_AI_2_33 = _changed(
     PYDANTIC_AI_1_107,
     'pydantic-ai 2.33',
@@ -201,6 +209,11 @@ PYDANTIC_AI_2_33 = _changed(
             state='complete',
         ),
     },
+    request_parts={
+        'speech': _SPOKEN,
+        'tool-availability-delta': _shape('tools_added tool_call_id? part_kind', part_kind='tool-availability-delta'),
+    },
+    response_parts={'speech': _SPOKEN},
     usage={
         'usage': _shape(
             'input_tokens cache_write_tokens cache_read_tokens output_tokens input_audio_tokens '
@@ -231,14 +244,28 @@ PYDANTIC_AI_2_68 = _changed(
         ),
         'tool-return': _shape(
             'tool_name content tool_call_id tool_kind? metadata? timestamp outcome retry? part_kind',
+            'content_file_digests',
             part_kind='tool-return',
             outcome='success',
         ),
+        'retry-feedback': _shape('content retry timestamp part_kind', part_kind='retry-feedback'),
+        'speech': _TIMED,
+        'compaction': _COMPACTION,
+        'capability-load-delta': _shape('loaded tool_call_id? part_kind', part_kind='capability-load-delta'),
+        'model-settings-delta': _shape('settings top_level part_kind', part_kind='model-settings-delta'),
+        'instruction-delta': _shape('id content base_hash? part_kind', part_kind='instruction-delta'),
+        'instruction-baseline': _shape('instructions part_kind', part_kind='instruction-baseline'),
     },
     response_parts={
         'text': _shape('content id? provider_name? provider_details? citations? part_kind', part_kind='text'),
-        'compaction': _shape(
-            'content id? provider_name? provider_details? metadata? part_kind', part_kind='compaction'
+        'compaction': _COMPACTION,
+        'speech': _TIMED,
+        'builtin-tool-return': _shape(
+            'tool_name content tool_call_id tool_kind? metadata? timestamp outcome provider_name? provider_details? '
+            'part_kind',
+            'content_file_digests',
+            part_kind='builtin-tool-return',
+            outcome='success',
         ),
     },
     usage={
@@ -246,6 +273,7 @@ PYDANTIC_AI_2_68 = _changed(
             'input_tokens cache_write_tokens cache_write_1h_tokens cache_read_tokens output_tokens '
             'output_reasoning_tokens input_audio_tokens cache_audio_read_tokens output_audio_tokens audio_seconds '
             'details cost?',
+            'unmeasured_requests',
             cache_write_1h_tokens=0,
             output_reasoning_tokens=0,
             audio_seconds=0.0,
@@ -260,3 +288,48 @@ TABLES: Mapping[str, Table] = {
     for table in (PYDANTIC_AI_1_38, PYDANTIC_AI_1_15, PYDANTIC_AI_1_107, PYDANTIC_AI_2_33, PYDANTIC_AI_2_68)
 }
 """Every table that ships, by name; the one that is tried first stands first."""
+
+
+def unknown_keys(writer: str, reader: str) -> Mapping[str, frozenset[str]]:
+    """Say which keys messages of one version have that another one did not know.
+
+    Args:
+        writer: Table of the version that did not know them.
+        reader: Table of the version that has them.
+
+    Returns:
+        Keys by kind of message and part, and of `usage`; none where a table is not known, or the tables are one.
+    """
+    if writer == reader or writer not in TABLES or reader not in TABLES:
+        return {}
+    old, new = _by_kind(TABLES[writer]), _by_kind(TABLES[reader])
+    found = {kind: new[kind] - old.get(_BEFORE.get(kind, kind), old.get(kind, new[kind])) for kind in new}
+    return {kind: keys for kind, keys in found.items() if keys}
+
+
+_BEFORE: Mapping[str, str] = {'retry-feedback': 'retry-prompt'}
+"""Kinds of parts that say what another kind said before."""
+
+
+def _by_kind(table: Table) -> dict[str, frozenset[str]]:
+    shapes = {**table.messages, **table.request_parts, **table.response_parts, 'usage': table.usage}
+    return {kind: frozenset({*shape.keys, *shape.extra}) for kind, shape in shapes.items()}
+
+
+def narrowed(message: JsonObject, unknown: Mapping[str, Collection[str]]) -> JsonObject:
+    """A message without the keys that a library version does not know.
+
+    Args:
+        message: The message, which stays as it is.
+        unknown: These keys, by kind of message and part.
+    """
+    given = cast('list[JsonObject]', message.get('parts', []))
+    parts = [_without(part, unknown.get(str(part.get('part_kind')), ())) for part in given]
+    found = {**_without(message, unknown.get(str(message.get('kind')), ())), 'parts': cast('Json', parts)}
+    if isinstance(usage := message.get('usage'), dict):
+        found['usage'] = _without(usage, unknown.get('usage', ()))
+    return found
+
+
+def _without(value: JsonObject, keys: Collection[str]) -> JsonObject:
+    return {key: item for key, item in value.items() if key not in keys}

@@ -13,7 +13,7 @@ once a tape has diverged it stays diverged: it gives the same answer to whatever
 `except Exception` in between can make a run go on as if nothing had been wrong.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias, cast
 
@@ -116,6 +116,8 @@ class Tape:
         exchange: Which live values stand for which recorded ones.
         minting: What finds minted values while the run is recorded.
         strip: Journal of what is recorded; an interrupted recording goes on from it.
+        unknown: Keys that the library version that recorded did not know, by kind of message and part: not compared.
+            None: it is the one that replays.
     """
 
     def __init__(
@@ -131,6 +133,7 @@ class Tape:
         exchange: Exchange | None = None,
         minting: RunMinting | None = None,
         strip: Strip | None = None,
+        unknown: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self.name = name
         self.agent = agent
@@ -150,7 +153,9 @@ class Tape:
         self._veil = veil
         self._strip = strip
         self._facts = facts or {}
-        self._playback = None if recorded is None else Playback(recorded, fields=fields, exchange=exchange)
+        self._playback = None
+        if recorded is not None:
+            self._playback = Playback(recorded, fields=fields, exchange=exchange, unknown=unknown)
         self.left_out: list[Difference] = [] if self._playback is None else self._playback.left_out
         """What differs in fields that are not compared."""
         self._draft = Draft() if recorded is None or apart != 'stop' else None

@@ -163,18 +163,26 @@ class Texts:
             next=(self._command('rewrite', 'to record all runs anew'),),
         )
 
-    def diverged(self, divergence: Divergence, *, unexecuted: tuple[str, ...] = ()) -> ReplayError:
+    def diverged(
+        self,
+        divergence: Divergence,
+        *,
+        unexecuted: tuple[str, ...] = (),
+        versions: tuple[str, str] | None = None,
+    ) -> ReplayError:
         """A run did something else than its recording.
 
         Args:
             divergence: What differs, and where.
             unexecuted: Names of tools that the run had called before, and that were not executed.
+            versions: The library version that recorded and the one that replays, if they are not the same.
         """
         steps = (self._command('rewrite', 'to ask the model again'),)
         if unexecuted:
             steps += (self._live_tools(),)
         kind = NotRebound if self.mode == 'rebind' else Diverged
-        return kind(divergence, cassette=self.path.as_posix(), next=steps, unexecuted=unexecuted)
+        path = self.path.as_posix()
+        return kind(divergence, cassette=path, next=steps, unexecuted=unexecuted, versions=versions)
 
     def expired(self, made: str, *, days: int, most: int) -> ReplayError:
         """The recording that was played is too old."""

@@ -61,7 +61,7 @@ def _all(shapes: Mapping[str, Shape]) -> dict[str, Template]:
 def _template(shape: Shape) -> Template:
     blank = {key: shape.usual.get(key, MISSING) for key in shape.keys}
     needed = tuple(key for key in shape.keys if key not in shape.usual and key not in OPTIONAL)
-    return Template(blank, needed, frozenset(shape.keys) - {'part_kind', 'kind'})
+    return Template(blank, needed, frozenset({*shape.keys, *shape.extra}) - {'part_kind', 'kind'})
 
 
 class PartReader:

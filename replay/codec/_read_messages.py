@@ -154,7 +154,7 @@ class MessageReader:
 
     def _request_part(self, short: Json, index: int, before: str) -> JsonObject:
         wide = self.parts.part(short, self._templates.request_parts, f'parts.{index}')
-        if wide['timestamp'] is MISSING or self._course.imported:
+        if 'timestamp' in wide and (wide['timestamp'] is MISSING or self._course.imported):
             wide['timestamp'] = self._part_time(before)
         if 'tool_call_id' in wide:
             wide['tool_call_id'] = self._answered(wide, index)

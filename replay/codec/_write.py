@@ -380,7 +380,7 @@ def strip(shape: Shape, value: JsonObject, usual: JsonObject) -> JsonObject:
     Raises:
         MisfitError: If the value has other keys, or in another order.
     """
-    if tuple(value) != shape.keys:
+    if tuple(value) != shape.keys and tuple(value) != (*shape.keys, *(key for key in shape.extra if key in value)):
         raise MisfitError(f'keys {", ".join(value)}')
     known = {**shape.usual, **usual}
     return {

@@ -1,7 +1,7 @@
 """Attempts, counts and types of outcomes as text, and recordings read by the table of another library version."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -105,11 +105,20 @@ def test_a_recording_is_read_as_another_version_would_have_written_it():
 
 
 def test_what_another_version_cannot_say_is_refused_by_name():
-    request = m.request(m.user('Go'), state='complete')
-    run = m.cassette(m.PROMPT, m.asked(request)).runs[0]
+    run = m.cassette(m.PROMPT, m.asked(m.request(m.user('Go')))).runs[0]
+    newer = as_version(run, wire='pydantic-ai 1.38', to='pydantic-ai 2.68')
+    message: Any = {**cast('dict[str, Any]', newer.nodes[1].message), 'state': 'interrupted'}
+    newer = replace(newer, nodes=(newer.nodes[0], replace(newer.nodes[1], message=message)))
     with pytest.raises(ReplayError, match=r'does not mean the same under pydantic-ai 1\.15') as caught:
-        as_version(run, wire='pydantic-ai 1.38', to='pydantic-ai 1.15')
-    assert 'pydantic-ai 1.38' in caught.value.render()
+        as_version(newer, wire='pydantic-ai 2.68', to='pydantic-ai 1.15')
+    assert "a request in the state 'interrupted'" in caught.value.render()
+
+
+def test_a_key_that_the_other_version_does_not_know_is_left_out():
+    run = m.cassette(m.PROMPT, m.asked(m.request(m.user('Go'), metadata={'team': 'a'}))).runs[0]
+    older = as_version(run, wire='pydantic-ai 1.38', to='pydantic-ai 1.15')
+    message: Any = older.nodes[1].message
+    assert 'metadata' not in message
 
 
 @pytest.mark.parametrize('wire', [name for name in TABLES if name != 'pydantic-ai 1.38'])

@@ -160,6 +160,7 @@ def _constructed(kind: type[BaseException], raised: Raised) -> BaseException | N
     placed = cast('list[Json]', raised.args.get('args', []))
     makers: list[Callable[[], BaseException]] = [
         lambda: kind(*placed, **named),
+        lambda: kind(*placed, **_taken(kind, named)),
         lambda: kind(*placed),
         lambda: kind(*map(_as_tuple, placed)),
         lambda: kind(raised.message),
@@ -175,6 +176,11 @@ def _constructed(kind: type[BaseException], raised: Raised) -> BaseException | N
         if same:
             return error
     return None
+
+
+def _taken(kind: type[BaseException], named: JsonObject) -> JsonObject:
+    """Those arguments that the class takes: the version that wrote them may have had more."""
+    return {name: value for name, value in named.items() if name in signature(kind).parameters}
 
 
 def _as_tuple(value: Json) -> Any:
@@ -202,7 +208,8 @@ def _bare(kind: type[Exception], raised: Raised) -> Exception:
     rest = cast('JsonObject', raised.args.get(_REST, {}))
     for name, value in {**raised.args, **rest}.items():
         if name != _REST:
-            setattr(error, name, tuple(placed) if name == 'args' else value)
+            with suppress(AttributeError):  # a property without a setter, of a version that works it out
+                setattr(error, name, tuple(placed) if name == 'args' else value)
     return error
 
 

@@ -138,6 +138,15 @@ class TapedModel(WrapperModel):
         super().__init__(NamedModel(model) if isinstance(model, str) else model)
         self._run = run
         self._inside = inside
+        self._told: list[ModelMessage] | None = None  # what is asked next, before it was made ready for the model
+
+    def prepare_messages(self, messages: list[ModelMessage], *args: Any) -> list[ModelMessage]:
+        """Make messages ready for the model, as versions since 1.107 have it done before each request.
+
+        What is recorded is what stood there before: no other model, version or profile need say it in the same words.
+        """
+        self._told = messages
+        return cast('Any', self.wrapped).prepare_messages(messages, *args)
 
     async def request(self, *args: Any, **kwargs: Any) -> ModelResponse:
         """Answer from the recording, or ask the model."""
@@ -171,8 +180,9 @@ class TapedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         *_: Any,
     ) -> Asked:
+        told, self._told = self._told, None
         return Asked(
-            messages=messages,
+            messages=messages if told is None else told,
             settings=model_settings,
             parameters=model_request_parameters,
             inside=self.model_name if self._inside else None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any, cast
@@ -45,6 +46,13 @@ _USUAL_OUTPUT: Mapping[str, Json] = {
     'allow_text': True,
     'allow_image': False,
 }
+
+
+_LATER: Mapping[str, Json] = {'optional': False, 'external_web_access': None, 'provider_settings': None}
+"""Fields of the provider's tools that versions after 1.38 have, with the values that go without saying."""
+
+_RESULTS = ('calls', 'approvals')
+"""What deferred results have in every version; what else they may have is left out where it is empty."""
 
 
 def messages_bytes(messages: Sequence[ModelMessage]) -> bytes:
@@ -142,7 +150,10 @@ def deferred_json(results: object) -> Json:
     if results is None:
         return None
     adapter = TypeAdapter[Any](Any, config={'ser_json_bytes': 'base64'})
-    return own(adapter.dump_json(results, fallback=_retry_json))
+    found = own(adapter.dump_json(results, fallback=_retry_json))
+    if not isinstance(found, dict):
+        return found
+    return {name: value for name, value in found.items() if value or name in _RESULTS}
 
 
 def _retry_json(value: object) -> JsonObject:
@@ -174,18 +185,27 @@ class Definitions:
     def __init__(self) -> None:
         self._key: list[object] = []
         self._last = Definition()
+        self._open: bool | None = None  # whether text was allowed when the model was left to choose the output mode
 
     def of(
         self, parameters: ModelRequestParameters, settings: Mapping[str, Any] | None, instructions: str | None
     ) -> Definition:
         """Say what a request carries beside its messages."""
-        found = parameters
+        found = self._unresolved(parameters)
         tools = [*found.function_tools, None, *found.output_tools, None, *_builtin_tools(found)]
         key: list[object] = [instructions, dict(settings or {}), found.output_mode, found.output_object, *tools]
         if key != self._key:
             self._key = deepcopy(key[:2]) + key[2:]
-            self._last = _definition(parameters, settings, instructions)
+            self._last = _definition(found, settings, instructions)
         return self._last
+
+    def _unresolved(self, parameters: ModelRequestParameters) -> ModelRequestParameters:
+        """Say `auto` again where 2.68 keeps, from the second request on, to what the model has made of it."""
+        if parameters.output_mode == 'auto':
+            self._open = parameters.allow_text_output
+        elif self._open is not None:
+            return replace(parameters, output_mode=cast('Any', 'auto'), allow_text_output=self._open)
+        return parameters
 
 
 def _builtin_tools(parameters: ModelRequestParameters) -> list[Any]:
@@ -201,9 +221,15 @@ def _definition(
         instructions=instructions,
         settings=_settings(settings),
         tools={tool.name: _tool(tool) for tool in parameters.function_tools},
-        builtin_tools=tuple(cast('JsonObject', to_jsonable_python(tool)) for tool in _builtin_tools(parameters)),
+        builtin_tools=tuple(map(_builtin_tool, _builtin_tools(parameters))),
         output=_output(parameters),
     )
+
+
+def _builtin_tool(tool: object) -> JsonObject:
+    """A tool of the provider as JSON, without what later versions have added and it does not use."""
+    found = cast('JsonObject', to_jsonable_python(tool))
+    return {name: value for name, value in found.items() if name not in _LATER or value != _LATER[name]}
 
 
 def _settings(settings: Mapping[str, Any] | None) -> JsonObject | None:
