@@ -138,17 +138,19 @@ class Watcher:
         self.nodes.append(node)
 
 
-def test_a_handler_is_told_once_of_each_node_that_is_streamed():
+@pytest.mark.anyio
+async def test_a_handler_is_told_once_of_each_node_that_is_streamed():
     watcher, first, second = Watcher(), object(), object()
     deps = deps_of(GraphAgentState(), handler=watcher)
     for node in (first, first, second):
-        begin_node(deps, node)
+        await begin_node(deps, node)
     assert watcher.nodes == [first, second]
 
 
-def test_a_streamed_node_is_noted_without_a_handler_too():
+@pytest.mark.anyio
+async def test_a_streamed_node_is_noted_without_a_handler_too():
     deps, node = deps_of(GraphAgentState()), object()
-    begin_node(deps, node)
+    await begin_node(deps, node)
     assert deps.begun is node
 
 
