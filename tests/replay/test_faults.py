@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -149,16 +150,83 @@ def test_a_process_killed_at_any_call_leaves_the_old_cassette_or_the_new_one(tmp
         check(store, old=old)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason='root may write everywhere')
+REAL = """
+import os, sys
+from pathlib import Path
+sys.path[:0] = {path!r}
+from tests.replay.test_faults import NEW, Store, StoreFailed, limited, unprivileged
+{before}
+try:
+    Store(Path({folder!r})).write('deep/a', NEW, pending={pending})
+except StoreFailed as error:
+    print(error.headline)
+else:
+    print('written')
+"""
+
+
+def unprivileged() -> None:
+    """Become somebody who may not write everywhere, once all that is needed is loaded."""
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+
+
+def limited(size: int) -> None:
+    """Let the system take no more than so many bytes of a file: it writes a part, then says no."""
+    resource = pytest.importorskip('resource', reason='limits of processes are a thing of POSIX')
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def written_by_child(folder: Path, *, before: str, pending: bool = False) -> str:
+    code = REAL.format(path=[str(Path(__file__).parents[2])], folder=str(folder), before=before, pending=pending)
+    done = subprocess.run(
+        [sys.executable, '-c', code], check=False, timeout=60, capture_output=True, text=True, cwd=folder
+    )
+    return done.stdout.strip() or done.stderr
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='rights of users are a thing of POSIX')
 def test_a_folder_that_is_read_only_is_told(tmp_path: Path):
+    with TemporaryDirectory() as open_to_all:  # that of pytest is nobody else's
+        Path(open_to_all).chmod(0o755)
+        store = prepared(Path(open_to_all), old=True, pending=False)
+        folder = store.path('deep/a').parent
+        folder.chmod(0o555)
+        for pending in (False, True):
+            said = written_by_child(store.folder, before='unprivileged()', pending=pending)
+            assert 'could not be written: Permission denied' in said
+        folder.chmod(0o755)
+        check(store, old=True)
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='limits of processes are a thing of POSIX')
+@pytest.mark.parametrize('size', [0, 1, 100, 300])
+def test_a_limit_of_what_a_file_may_hold_is_told_after_a_part_was_written(tmp_path: Path, size: int):
+    assert len(dumps(NEW)) > 300
     store = prepared(tmp_path, old=True, pending=False)
-    store.path('deep/a').parent.chmod(0o500)
+    said = written_by_child(store.folder, before=f'limited({size})')
+    assert 'could not be written: File too large' in said
+    check(store, old=True)
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux') or os.geteuid() != 0, reason='only root of Linux mounts')
+def test_a_disk_that_is_full_is_told(tmp_path: Path):
+    folder = tmp_path / 'disk'
+    folder.mkdir()
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', str(folder)], check=False).returncode:
+        pytest.skip('this process may not mount')
     try:
-        with pytest.raises(StoreFailed, match='Permission denied'):
-            store.write('deep/a', NEW)
+        store = prepared(folder, old=True, pending=False)
+        fill = folder / 'fill'
+        with pytest.raises(OSError, match='No space left'):
+            fill.write_bytes(bytes(1 << 20))
+        assert 'No space left on device' in written_by_child(store.folder, before='')
         assert store.read('deep/a') == OLD
+        fill.unlink()
+        check(store, old=True)
     finally:
-        store.path('deep/a').parent.chmod(0o700)
+        subprocess.run(['umount', str(folder)], check=True)
 
 
 def test_what_is_unchanged_needs_no_right_to_write(tmp_path: Path):
@@ -169,7 +237,7 @@ def test_what_is_unchanged_needs_no_right_to_write(tmp_path: Path):
 
 
 @pytest.mark.skipif(not Path('/dev/full').exists(), reason='no device that is always full')
-def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_device_that_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     store = prepared(tmp_path, old=True, pending=False)
     real = os.open
 
