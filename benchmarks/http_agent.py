@@ -15,9 +15,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))  # runs from a checkout that is not installed
 
 from pydantic_ai import Agent, UsageLimits
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models import Model
+from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.usage import RequestUsage
 
 from benchmarks.replay_speed import TEXT
 
@@ -91,6 +94,19 @@ def looking(model: Model) -> Agent[None, str]:
         return f'{place}: {TEXT}'
 
     return agent
+
+
+def scripted(turns: int) -> FunctionModel:
+    """A model that calls a tool so many times and counts its own tokens."""
+
+    def respond(history: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        made = len(history) // 2
+        usage = RequestUsage(input_tokens=10, output_tokens=2)
+        if made < turns:
+            return ModelResponse(parts=[ToolCallPart('look', {'place': made}, f'call-{made}')], usage=usage)
+        return ModelResponse(parts=[TextPart('done')], usage=usage)
+
+    return FunctionModel(respond)
 
 
 def agent_asking(url: str) -> Agent[None, str]:

@@ -18,30 +18,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from http_agent import LIMITS, agent_asking, looking, provider
+from http_agent import LIMITS, agent_asking, looking, provider, scripted
 from pydantic_ai import Agent
-from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
-from pydantic_ai.models.function import AgentInfo, FunctionModel
-from pydantic_ai.usage import RequestUsage
 
 from benchmarks.replay_speed import seconds
 from replay import use_cassette
 
 BUDGET = 5
 """Per cent of the unrecorded run."""
-
-
-def scripted(turns: int) -> FunctionModel:
-    """A model that calls a tool so many times and counts its own tokens."""
-
-    def respond(history: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
-        made = len(history) // 2
-        usage = RequestUsage(input_tokens=10, output_tokens=2)
-        if made < turns:
-            return ModelResponse(parts=[ToolCallPart('look', {'place': made}, f'call-{made}')], usage=usage)
-        return ModelResponse(parts=[TextPart('done')], usage=usage)
-
-    return FunctionModel(respond)
 
 
 async def compare(kind: str, agent: Agent[None, str], turns: int, rounds: int) -> None:

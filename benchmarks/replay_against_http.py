@@ -5,8 +5,9 @@
 All sides run in this process, turn and turn about, and the medians are compared: only the ratios mean something. The
 floor is the least that anyone could do: read the messages as JSON, validate them, one hop of the event loop per node.
 Sides: the floor; `agentrun`, a run of its own replayed; `pydantic_ai`, the run of the agent replayed that vcrpy
-replays; `vcrpy`, with its ordinary matching; with `--bodies`, too, with the bodies of requests compared, as the others
-always do. Memory is the peak of what Python allocates during one replay. Needs pydantic_ai with openai, and vcrpy.
+replays; `scripted`, that run without any recording, of a model that is a function: what the library itself takes;
+`vcrpy`, with its ordinary matching; with `--bodies`, too, with the bodies of requests compared, as the others always
+do. Memory is the peak of what Python allocates during one replay. Needs pydantic_ai with openai, and vcrpy.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import vcr  # pyright: ignore[reportMissingTypeStubs]
-from http_agent import LIMITS, agent_asking, provider
+from http_agent import LIMITS, agent_asking, looking, provider, scripted
 
 from benchmarks.replay_speed import Run, Sides, seconds
 from replay import use_cassette
@@ -35,6 +36,7 @@ class HttpSides(Sides):
     async def prepare(self) -> None:
         """Record once by each."""
         await super().prepare()
+        self.scripted_agent = looking(scripted(self.turns))
         with provider(self.turns) as url:
             self.http_agent = agent_asking(url)
             with self.http('all'):
@@ -56,6 +58,9 @@ class HttpSides(Sides):
         async with use_cassette('http', dir=self.folder):
             await self.ask()
 
+    async def scripted(self) -> None:
+        await self.scripted_agent.run('go', usage_limits=LIMITS)
+
     async def vcrpy(self) -> None:
         with self.http('none'):
             await self.ask()
@@ -76,7 +81,7 @@ async def peak(run: Run) -> int:
 
 async def compare(sides: HttpSides, rounds: int, *, bodies: bool) -> None:
     await sides.prepare()
-    runs: list[Run] = [sides.floor, sides.agentrun, sides.pydantic_ai, sides.vcrpy]
+    runs: list[Run] = [sides.floor, sides.agentrun, sides.pydantic_ai, sides.scripted, sides.vcrpy]
     runs += [sides.vcrpy_bodies] if bodies else []
     measured: dict[str, list[float]] = {run.__name__: [] for run in runs}
     memory = {run.__name__: await peak(run) for run in runs}
@@ -89,7 +94,7 @@ async def compare(sides: HttpSides, rounds: int, *, bodies: bool) -> None:
     asked = f'{BUDGETS.get(sides.turns, "-")}x as fast as vcrpy, at most 4x the floor, peak at most 1.3x'
     print(f'N={sides.turns}, budget: {asked}')
     for name, value in found.items():
-        size = (sides.folder / files.get(name, 'http.yaml')).stat().st_size
+        size = 0 if name == 'scripted' else (sides.folder / files.get(name, 'http.yaml')).stat().st_size
         print(
             f'  {name:14} {value * 1e3:10.2f} ms   {value / found["floor"]:8.1f}x floor   '
             f'{found["vcrpy"] / value:7.1f}x as fast as vcrpy   peak {memory[name] / 1e6:7.2f} MB '

@@ -43,8 +43,9 @@ class HookMissing(ReplayError):  # noqa: N818, named for what is wrong, as its k
         self.version = installed_version()
 
 
+@cache
 def installed_version() -> str:
-    """Version of the installed pydantic_ai."""
+    """Version of the installed pydantic_ai; to read it takes as long as ten nodes of a replay."""
     try:
         return version('pydantic-ai-slim')
     except PackageNotFoundError:

@@ -77,7 +77,7 @@ def _iter(original: Callable[..., Any]) -> Callable[..., Any]:
         name = self.name or (_inferred(self) if kwargs.get('infer_name', True) else None)
         return _Block(self, name, original, args, kwargs)
 
-    cast('Any', iter).__signature__ = inspect.signature(original)
+    cast('Any', iter).__wrapped__ = original  # whose signature it shows, to those who ask
     iter.__doc__ = original.__doc__
     return iter
 
