@@ -14,12 +14,13 @@ from typing import Any, Literal, TypeAlias, cast
 from pydantic_ai.messages import ModelResponse, ToolCallPart
 
 from replay.adapters._cancelled import being_cancelled, is_cancellation
+from replay.adapters._executed import Executed
 from replay.adapters._protocol import RunConductor
 from replay.adapters.agentrun._breaks import stay_cut
 from replay.adapters.agentrun._calls import Within, running, within
 from replay.adapters.agentrun._faults import parted
 from replay.adapters.agentrun._objects import NotFitting, is_named, name_of
-from replay.adapters.pydantic_ai._executed import Executed, Work, executed, live_args
+from replay.adapters.pydantic_ai._executed import Work, executed, live_args
 from replay.adapters.pydantic_ai._exits import Exits
 from replay.adapters.pydantic_ai._outcomes import restored_value, stand_for
 from replay.adapters.pydantic_ai._spending import BatchSpending, Spending
@@ -172,12 +173,14 @@ class TapedCalls:
         found = await self._executed(batch, index, work, work.args)
         await batch.exits.leave(index)
         batch.end(index, found.result)
-        if found.error is not None:
-            raise found.error
+        if found.came is not None:
+            raise found.came
         self.returned += 1
         return restored_value(found.result, work.annotation)
 
-    async def _executed(self, batch: '_Batch', index: int, work: Work, args: dict[str, Any]) -> Executed:
+    async def _executed(
+        self, batch: '_Batch', index: int, work: Work, args: dict[str, Any]
+    ) -> Executed[Exception | None]:
         """Run a tool; runs inside of it know the call."""
         call, spending = batch.calls[index], self.spending
         inside = Within(self._tape.name, call.tool_name, self._called + index, spending.usage, spending.depth)
@@ -196,8 +199,8 @@ class TapedCalls:
         else:
             live = await self._run_again(batch, index, work, ended)
         await batch.exits.leave(index)
-        if live is not None and live.error is not None:
-            raise live.error
+        if live is not None and live.came is not None:
+            raise live.came
         given = recorded if live is None else live.respelt
         if given is None:
             raise self._lacks(call.tool_name)
@@ -222,7 +225,9 @@ class TapedCalls:
                 raise
         return self._given(call.tool_name, recorded, work.annotation)
 
-    async def _run_again(self, batch: '_Batch', index: int, work: Work, ended: Ended) -> Executed | None:
+    async def _run_again(
+        self, batch: '_Batch', index: int, work: Work, ended: Ended
+    ) -> Executed[Exception | None] | None:
         """Execute a call of a replay: what came of it where that is not what was recorded, else None.
 
         A recording that ends in an error of the batch has no next request to find a difference at: it is told now.

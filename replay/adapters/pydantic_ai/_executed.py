@@ -1,23 +1,22 @@
 """A call that is executed in a replay: with arguments as they are now, and what comes of it in recorded spelling."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pydantic_ai.messages import ToolCallPart
 from pydantic_core import PydanticSerializationError
 
+from replay.adapters._executed import Executed
 from replay.adapters._protocol import RunConductor
 from replay.adapters.agentrun._faults import unwritable
 from replay.adapters.pydantic_ai._outcomes import error_result, return_result
 from replay.canon import Json, JsonObject
 from replay.cassette import ToolResult
-from replay.effects import Ended
 from replay.errors import ReplayError
-from replay.match import first_difference
 from replay.tape import Tape
 
-__all__ = ('Executed', 'Work', 'executed', 'live_args', 'of_error', 'of_value')
+__all__ = ('Work', 'executed', 'live_args', 'of_error', 'of_value')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,41 +36,10 @@ class Work:
     """Makes valid arguments of those that a model has written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Executed:
-    """What came of a call now."""
-
-    name: str
-    result: ToolResult
-    error: Exception | None
-    """What the tool raised, if it did."""
-    tape: Tape
-
-    def difference(self, recorded: ToolResult) -> tuple[str, Json, Json] | None:
-        """Compare with what was recorded. Values that were minted anew are bound to recorded ones, and no difference.
-
-        Returns:
-            Path, recorded value and live value of the first difference; None if there is none.
-        """
-        kept = self.tape.kept(Ended(started=(), finished=(), results={0: self.result})).results[0]
-        exchange, told = self.tape.exchange, _told(recorded)
-        respelt = exchange.to_recorded(exchange.respelt(told, _told(kept)))
-        return first_difference(told, respelt, self.name)
-
-    @property
-    def respelt(self) -> ToolResult:
-        """The result, with bound minted values as they were recorded."""
-        to_recorded, result = self.tape.exchange.to_recorded, self.result
-        return replace(
-            result,
-            content=to_recorded(result.content),
-            metadata=to_recorded(result.metadata),
-            user_content=to_recorded(result.user_content),
-        )
-
-
-async def executed(conductor: RunConductor, call: ToolCallPart, work: Work, args: dict[str, Any]) -> Executed:
-    """Execute a call.
+async def executed(
+    conductor: RunConductor, call: ToolCallPart, work: Work, args: dict[str, Any]
+) -> Executed[Exception | None]:
+    """Execute a call: what the tool raised, if it did.
 
     Args:
         conductor: Of the run.
@@ -127,14 +95,3 @@ def of_error(conductor: RunConductor, name: str, error: Exception) -> ToolResult
         return error_result(error)
     except PydanticSerializationError as fault:
         raise unwritable(conductor, f'what tool {name!r} raised', fault) from None
-
-
-def _told(result: ToolResult) -> JsonObject:
-    error = result.raised
-    return {
-        'kind': result.kind,
-        'content': result.content,
-        'metadata': result.metadata,
-        'user_content': result.user_content,
-        'raised': None if error is None else {'type': error.type, 'message': error.message},
-    }
