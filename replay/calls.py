@@ -93,7 +93,7 @@ def told_in_order(
     for index, (call, one, other) in enumerate(zip(calls, live, some, strict=True)):
         part = parts[index]
         answers: Any = part['part_kind']
-        kind = _KIND_OF_PART.get(answers)
+        kind = 'retry' if part.get('outcome') == 'retried' else _KIND_OF_PART.get(answers)
         call_id, name = call['tool_call_id'], call['tool_name']
         if kind is None or part['tool_call_id'] != call_id or part['tool_name'] != name:
             return None

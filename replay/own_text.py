@@ -98,7 +98,7 @@ _UUID_DIGITS = 32
 def _sources() -> Iterator[str]:
     """The source of the modules that are loaded and not installed, and of what was typed in (a notebook's cells)."""
     for module in list(cast('dict[str, object]', sys.modules).values()):
-        if not isinstance(module, ModuleType):
+        if not issubclass(type(module), ModuleType):  # not only called one, as the libraries that cffi loads are
             continue
         file = object.__getattribute__(module, '__dict__').get('__file__')  # loads no module that is loaded late
         if isinstance(file, str) and _is_own(file):

@@ -1,4 +1,16 @@
-from replay.calls import arrivals, caller, calls_of, following, parts_of, places, results_of, told, typed_parts, untold
+from replay.calls import (
+    arrivals,
+    caller,
+    calls_of,
+    following,
+    parts_of,
+    places,
+    results_of,
+    told,
+    told_in_order,
+    typed_parts,
+    untold,
+)
 from replay.canon import Json
 from replay.cassette import Node, ToolResult
 from tests.replay.wire import answered, asked, call, retry, returned, text, user
@@ -22,6 +34,13 @@ def test_the_next_request_tells_returns_and_retries():
         0: ToolResult(kind='return', content=5, metadata={'m': 1}),
         1: ToolResult(kind='retry', content='No.'),
     }
+
+
+def test_a_return_that_asks_for_a_retry_tells_one_the_quick_way_too():
+    response, request = answered(call(id='c1')), asked({**returned('No.'), 'outcome': 'retried'})
+    expected = {0: ToolResult(kind='retry', content='No.')}
+    assert told(response, request) == expected
+    assert told_in_order(response, response, calls_of(response), request) == expected
 
 
 def test_what_the_next_request_does_not_tell_is_kept():
