@@ -181,6 +181,6 @@ def test_a_module_that_is_loaded_late_is_not_loaded_by_looking(tmp_path: Path, m
 
 
 def test_what_only_calls_itself_a_module_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    library = type('Library', (), {'__class__': property(lambda _: ModuleType)})
+    library = type('Library', (), {'__slots__': (), '__class__': property(lambda _: ModuleType)})
     monkeypatch.setitem(sys.modules, 'loaded_by_cffi', library())
     assert not has(tmp_path, token())
