@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parent.parent
 HERE = 'tests/replay/test_'
 SAME_NAME = (
-    'age', 'calls', 'canon', 'carrying', 'cuts', 'diff', 'diff_formats', 'errors', 'exchange', 'logical', 'match',
-    'minted', 'minting', 'modes', 'names', 'options', 'outline', 'places', 'printable', 'redact', 'redact_streams',
-    'report', 'shapes', 'snapshots', 'streams', 'unplayed', 'wording',
+    'age', 'attempts', 'calls', 'canon', 'carrying', 'cuts', 'diff', 'diff_formats', 'errors', 'exchange', 'facts',
+    'finder', 'logical', 'match', 'minted', 'minting', 'modes', 'names', 'options', 'outline', 'places', 'printable',
+    'redact', 'redact_streams', 'report', 'shapes', 'snapshots', 'streams', 'unplayed', 'wording',
 )  # fmt: skip
 """Modules with one module of tests."""
 
