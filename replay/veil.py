@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 
 from .canon import Json, JsonObject, dumps, own
 from .cassette import Attempt, Cassette, Definition, Node, Raised, Run, ToolResult
-from .effects import Answered, Calls, Count, Counted, Cut, Effect, Ended, Failed, Finish, Outcome, Request
+from .effects import Answered, Calls, Counted, Cut, Effect, Ended, Failed, Finish, Outcome, Request
 from .errors import ReplayError, Where
 from .exchange import Exchange
 from .redact import Redactor, has_stand_in
@@ -92,7 +92,7 @@ class Veil:
             case Calls(response=response, calls=calls):
                 first, *rest = cast('list[JsonObject]', self.redactor.json([response, *calls]))
                 return replace(effect, response=first, calls=rest)
-            case Count():
+            case _:
                 return effect
 
     def known(self, effect: Effect) -> Effect:
@@ -116,7 +116,7 @@ class Veil:
                 return replace(outcome, raised=_raised(raised, redactor), stream=_stream(stream, redactor))
             case Cut(stream=stream):
                 return replace(outcome, stream=_stream(stream, redactor))
-            case Ended():
+            case _:
                 return self.ended(outcome)
 
     def ended(self, ended: Ended) -> Ended:

@@ -16,7 +16,7 @@ HERE = 'tests/replay/test_'
 SAME_NAME = (
     'age', 'attempts', 'calls', 'canon', 'carrying', 'cuts', 'diff', 'diff_formats', 'errors', 'exchange', 'facts',
     'finder', 'logical', 'match', 'minted', 'minting', 'modes', 'names', 'options', 'outline', 'places', 'printable',
-    'redact', 'redact_streams', 'report', 'shapes', 'snapshots', 'streams', 'unplayed', 'wording',
+    'redact', 'redact_streams', 'report', 'shapes', 'snapshots', 'streams', 'unplayed', 'veil', 'wording',
 )  # fmt: skip
 """Modules with one module of tests."""
 
