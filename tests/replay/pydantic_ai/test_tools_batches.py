@@ -54,7 +54,7 @@ def mixed(ran: list[str], *, killed: list[BaseException] | None = None) -> Agent
     model = calling_at(turn, [call('double', 'e', n=3)], 'Done')
     ask = cast('Any', model.function)
 
-    def answer(messages: Any, info: Any) -> Any:
+    async def answer(messages: Any, info: Any) -> Any:  # a worker thread would outlive a loop that is killed
         if killed and len(messages) == 3:
             raise killed.pop()
         return ask(messages, info)
