@@ -104,6 +104,7 @@ class TapedCalls:
         """The node whose calls run is left by a cancellation."""
         if self._batch is not None:
             self._batch.cut = True
+            self._batch.end_waiting()
 
     def close(self, *, broken: bool = False, failed: bool = False) -> None:
         """The calls of the response are over.
@@ -214,7 +215,7 @@ class TapedCalls:
             batch.spending.skip(self._conductor.skipped(call.tool_name, self._called + index))
         else:
             live = await self._executed(batch, index, work, live_args(self._tape, call, work))
-            if being_cancelled():
+            if batch.cut or being_cancelled():
                 recorded = live.respelt if recorded is None else recorded
                 return self._given(call.tool_name, recorded, work.annotation)
         try:
@@ -298,7 +299,7 @@ class _Batch:
         self.results[index] = replace(result, usage=spent) if spent else result
         self.events = [event for event in self.events if event != ('finished', index)]
         self.events.append(('finished', index))
-        if being_cancelled():
+        if self.cut or being_cancelled():  # its node was left before it, where the library lets tools run on
             self._late.add(index)
 
     @contextmanager

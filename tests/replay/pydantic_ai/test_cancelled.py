@@ -105,9 +105,12 @@ class Stage:
 
 
 async def turns(count: int) -> None:
-    """Take so many turns of the event loop."""
+    """Take so many turns of the event loop, waiting for something in each: else anyio does not cancel whoever waits."""
+    loop = asyncio.get_running_loop()
     for _ in range(count):
-        await asyncio.sleep(0)
+        turn = loop.create_future()
+        loop.call_soon(lambda future: future.done() or future.set_result(None), turn)
+        await turn
 
 
 Scenario = Callable[[Stage], Awaitable[None]]
