@@ -23,6 +23,7 @@ SAME_NAME = (
 OTHERS = {
     'cassette': ('codec',),
     'codec/*': ('codec', 'codec_attempts', 'codec_minted', 'shapes'),
+    'draft': ('draft', 'tape', 'tape_cancelled', 'tape_streams'),
     'effects': ('tape',),
     'history/*': ('history', 'history_versions'),
     'keep': ('keep', 'keep_streams'),
