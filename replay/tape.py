@@ -461,8 +461,8 @@ def _with_ending(chunks: list[JsonObject], outcome: Answered | Failed | Cut) -> 
             return (*chunks, {'over': True})
         case Failed():
             return (*chunks, {'raised': True})
-        case Cut(cancelled=cancelled):
-            return (*chunks, {'cut': 'cancelled' if cancelled else True})
+        case _:
+            return (*chunks, {'cut': 'cancelled' if outcome.cancelled else True})
 
 
 _CUT_SHORT: Mapping[type[Effect], str] = {

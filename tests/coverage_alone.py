@@ -28,6 +28,7 @@ OTHERS = {
     'history/*': ('history', 'history_versions'),
     'keep': ('keep', 'keep_streams'),
     'redact_rules': ('redact',),
+    'tape': ('tape', 'tape_cancelled', 'tape_others', 'tape_streams'),
 }
 """Modules and folders whose tests are in several files, or with those of another module."""
 
