@@ -378,3 +378,48 @@ def test_an_edited_constant_is_a_difference_and_a_fresh_id_is_none_wherever_they
     assert (Exchange(values, is_constant=is_constant).respelt(was, wrong) == was) == (wrong == now)
     noted = [piece.text for value in recorded.values() for piece in pieces(value)]  # as if looks were all there is
     assert (Exchange(noted, is_constant=is_constant).respelt(was, wrong) == was) == (wrong == now)
+
+
+def test_pairs_are_the_recorded_values_and_those_that_stand_for_them() -> None:
+    exchange = Exchange([A, B])
+    exchange.respelt(f'see {A}', f'see {X}')
+
+    assert exchange.pairs == [(A, X)]
+
+
+def test_only_recorded_values_that_came_again_as_others_are_stood_for() -> None:
+    exchange = Exchange([A, B])
+    exchange.respelt([A, B], [X, B])
+
+    assert exchange.stands_for(A)
+    assert not exchange.stands_for(X)
+
+
+def test_without_minted_values_nothing_is_respelt() -> None:
+    assert Exchange().respelt({'id': A}, {'id': X}) == {'id': X}
+
+
+def test_live_values_are_their_own_before_anything_is_bound() -> None:
+    assert Exchange([A]).to_live([f'open {A}']) == [f'open {A}']
+
+
+def test_a_weekday_by_itself_is_written_as_recorded_where_it_was_noted() -> None:
+    exchange = Exchange(['2026-11-20', 'Friday'])
+    exchange.respelt('Friday, 2026-11-20', 'Saturday, 2026-11-21')
+
+    assert exchange.to_recorded('Saturday') == 'Saturday'
+    assert exchange.as_noted('Saturday') == 'Friday'
+
+
+@pytest.mark.parametrize(
+    ('live', 'told'),
+    [('2030-01-01T11:00:00', '2030-01-01T10:00:00'), ('2030-01-02T11:00:00', '2030-01-02T11:00:00')],
+)
+def test_a_clock_that_a_test_has_set_may_go_on_within_its_day(live: str, told: str) -> None:
+    def now() -> datetime:
+        return datetime(2026, 11, 20, tzinfo=UTC)
+
+    def seen() -> datetime:
+        return datetime.fromisoformat(f'{live}+00:00')
+
+    assert Exchange(['2030-01-01T10:00:00'], now=now, seen=seen).respelt('2030-01-01T10:00:00', live) == told

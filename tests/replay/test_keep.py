@@ -370,3 +370,17 @@ def test_the_ids_of_calls_that_no_node_took_up_are_kept() -> None:
         return m.cassette(m.PROMPT, asked)
 
     assert kept(unheard('c1'), unheard('c2')) == unheard('c1')
+
+
+def test_a_result_that_the_old_recording_has_not_stays_beside_one_that_is_kept() -> None:
+    def failed(ticket: str, *more: ToolResult) -> Cassette:
+        results = dict(enumerate((ToolResult(kind='return', content=ticket), *more)))
+        message = m.response(m.called('new_ticket', {}, 'c1'), m.called('look', {}, 'c2'))
+        calls = m.answered(message, results=results, raised=Raised(type='LookupError'))
+        request = m.asked(m.request(m.user('Open one')))
+        return m.cassette(m.PROMPT, request, calls, minted={'uuid-1': {'value': ticket, 'by': 'new_ticket'}})
+
+    one, two = (f'e3e70682-c209-4cac-a29f-6fbed82c07c{digit}' for digit in 'ab')
+    seen = ToolResult(kind='return', content='a tower')
+
+    assert kept(failed(one), failed(two, seen)) == failed(one, seen)

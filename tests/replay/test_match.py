@@ -7,6 +7,7 @@ from replay.cassette import Definition, Node
 from replay.match import (
     ABSENT,
     Diverged,
+    Divergence,
     first_difference,
     locate,
     match_definition,
@@ -188,3 +189,19 @@ def test_responses_are_joined_only_if_no_model_is_named():
 
 def test_the_order_of_keys_does_not_count():
     assert first_difference({'a': 1, 'b': [2]}, {'b': [2], 'a': 1}) is None
+
+
+def test_a_run_that_was_not_cancelled_as_its_recording_was_is_told_in_those_words():
+    divergence = Divergence(
+        cause='cancellation', field='raised', recorded='a', live='b', run='r', agent='look', node=2, kind='End'
+    )
+    assert divergence.headline == 'look was not cancelled where its recording was'
+
+
+def test_versions_of_the_library_stand_in_the_text_if_they_differ():
+    divergence = Divergence(
+        cause='tool set', field='tools', recorded='a', live='b', run='r', agent='look', node=2, kind='End'
+    )
+    error = Diverged(divergence, versions=('1.0', '2.0'))
+    assert error.details == (('versions', 'recorded by 1.0, replayed by 2.0'),)
+    assert error.versions == ('1.0', '2.0')

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from replay.canon import Json, JsonObject, dumps
-from replay.cassette import Definition
+from replay.cassette import Definition, Node, ToolResult
 from replay.effects import Answered, Counted, Request
+from replay.minted import Piece
 from replay.minting import Minting, RunMinting
 
 A, B = 'e3e70682-c209-4cac-a29f-6fbed82c07cd', '21636369-8b52-4b4a-97b7-50923ceb3ffd'
@@ -199,3 +200,34 @@ def test_a_run_that_ended_in_an_answer_has_no_request_left_to_look_through(messa
     run.left(dumps([*messages]))
 
     assert run.noted == {}
+
+
+def test_results_that_no_request_tells_are_looked_through_by_the_tool_that_gave_them() -> None:
+    run = minting()
+    message: JsonObject = {
+        'kind': 'response',
+        'parts': [{'part_kind': 'tool-call', 'tool_name': name, 'args': {}} for name in ('look', 'new_ticket')],
+    }
+    results = {1: ToolResult(kind='return', content={'id': A}, metadata={'trace': B})}
+
+    run.untold([Node(kind='CallToolsNode', message=message, results=results)])
+
+    assert run.noted == {
+        'uuid-1': {'value': A, 'by': 'new_ticket'},
+        'uuid-2': {'value': B, 'by': 'new_ticket'},
+    }
+
+
+def test_a_value_that_is_known_to_be_constant_is_not_noted_and_asked_about_once() -> None:
+    questions: list[str] = []
+
+    def is_constant(piece: Piece) -> bool:
+        questions.append(piece.text)
+        return piece.text == A
+
+    run = Minting(lambda: NOW, is_constant=is_constant).run()
+
+    ask(run, [part('user-prompt', A)], [part('user-prompt', f'{A} and {B}')])
+
+    assert run.noted == {'uuid-1': {'value': B, 'by': 'prompt'}}
+    assert questions == [A, B]
