@@ -28,6 +28,7 @@ OTHERS = {
     'effects': ('tape',),
     'history/*': ('history', 'history_versions'),
     'keep': ('keep', 'keep_streams'),
+    'playback': ('playback', 'tape', 'tape_cancelled', 'tape_others', 'tape_streams'),
     'redact_rules': ('redact',),
     'tape': ('tape', 'tape_cancelled', 'tape_others', 'tape_streams'),
 }
