@@ -192,11 +192,14 @@ def _open(request: pytest.FixtureRequest) -> 'OwnSession | None':
     settings = request.config.stash[_SETTINGS]
     if settings.disable:
         return None
+    from . import pytest_hooks
     from .errors import ReplayError
     from .pytest_hooks import OWN
     from .pytest_session import OwnSession
 
-    request.config.pluginmanager.import_plugin('replay.pytest_hooks')  # its start would have to wait for each hook
+    plugins = request.config.pluginmanager
+    if not plugins.is_registered(pytest_hooks):  # the start of pytest would have to wait for each hook
+        plugins.register(pytest_hooks, pytest_hooks.__name__)
     _report(request.config)
     item: pytest.Item = request.node
     refusal = ''
