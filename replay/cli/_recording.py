@@ -38,8 +38,8 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
-    """Remember what was skipped as a whole, so that nobody knows its tests."""
-    if report.skipped:
+    """Remember what was skipped as a whole, or could not be collected, so that nobody knows its tests."""
+    if not report.passed:
         _SKIPPED.append(report.nodeid)
 
 

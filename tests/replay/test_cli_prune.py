@@ -117,6 +117,22 @@ def test_tests_that_cannot_be_collected_are_no_orphans(store: Store, tmp_path: P
     assert 'nowhere' in result.stderr
 
 
+def test_what_other_plugins_find_at_the_end_is_no_error_of_collecting(store: Store, tmp_path: Path) -> None:
+    unused = 'def pytest_sessionfinish(session):\n    session.exitstatus = 1  # as for snapshots that no test uses\n'
+    (tmp_path / 'conftest.py').write_text(unused)
+    assert invoke('--yes').exit_code == 0
+    assert kept(store)
+
+
+def test_cassettes_of_a_file_that_failed_stay_where_collecting_goes_on(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'tests/test_a.py').write_text('import nowhere\n')
+    monkeypatch.setenv('PYTEST_ADDOPTS', '--continue-on-collection-errors')
+    assert invoke('--yes').stdout.splitlines()[-1] == '1 removed'
+    assert cassette_name(KEPT[0]) in store.names()
+
+
 def test_a_folder_whose_tests_are_all_gone_needs_no_pytest(tmp_path: Path) -> None:
     other = Store('others')
     other.write('gone/test_a', replace(cassette(run(asks(user('x')))), test='gone.py::test_a'))
