@@ -104,7 +104,6 @@ class TapedCalls:
         """The node whose calls run is left by a cancellation."""
         if self._batch is not None:
             self._batch.cut = True
-            self._batch.end_waiting()
 
     def close(self, *, broken: bool = False, failed: bool = False) -> None:
         """The calls of the response are over.

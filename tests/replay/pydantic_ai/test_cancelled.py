@@ -199,6 +199,8 @@ async def inside_of_its_block(stage: Stage) -> None:
         await _left_inside(stage)
     except anyio.ClosedResourceError:
         pytest.skip('this version fails to leave the block of a run that was cancelled inside of it')
+    if stage.left_running:
+        pytest.skip('this version lets tools run on inside of the block, and waits for them when it is left')
 
 
 async def _left_inside(stage: Stage) -> None:
