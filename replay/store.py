@@ -26,7 +26,7 @@ from .names import PENDING, SUFFIX, checked_name
 from .redact import Redactor
 from .veil import Leak, SecretLeft, leaks_of, veiled_cassette
 
-__all__ = ('Store', 'probe', 'read_bytes', 'read_cassette', 'write_bytes')
+__all__ = ('Store', 'probe', 'read_bytes', 'read_cassette', 'refuse_secrets', 'write_bytes')
 
 _writing = RLock()
 """Two threads do not write one cassette at once; two processes are kept apart by `hold`."""
@@ -199,22 +199,7 @@ class Store:
             yield
 
     def _scan(self, name: str, cassette: Cassette, text: str) -> None:
-        """The last look before a file is written: what went past the redaction of a run goes no further."""
-        redactor = self._redactor or Redactor(os.environ)
-        leaks = leaks_of(cassette, redactor, text=text)
-        if redactor.text(name) != name:
-            leaks = (Leak(kind=redactor.text(name), field='name of the cassette'), *leaks)
-        if leaks:
-            where = Where(cassette=redactor.text(name), run=leaks[0].run, node=leaks[0].node, field=leaks[0].field)
-            raise SecretLeft(
-                leaks,
-                where=where,
-                next=(
-                    'set environment variables that hold secrets before the run starts, not inside of it',
-                    'or redact it yourself: replay_redact in the configuration of pytest, use_cassette(redact=...)',
-                    'or keep it out of prompts, names and results',
-                ),
-            )
+        refuse_secrets(name, cassette, text, self._redactor or Redactor(os.environ))
 
     def _names(self, ending: str) -> list[str]:
         return sorted(
@@ -241,6 +226,34 @@ class Store:
         except ReplayError:
             return False
         return same == text.replace(b'\r\n', b'\n')
+
+
+def refuse_secrets(name: str, cassette: Cassette, text: str, redactor: Redactor) -> None:
+    """The last look before a file is written: what went past the redaction of a run goes no further.
+
+    Args:
+        name: Name of the cassette.
+        cassette: What is to be written.
+        text: The same as the text of the file.
+        redactor: What knows secrets.
+
+    Raises:
+        SecretLeft: If one is left.
+    """
+    leaks = leaks_of(cassette, redactor, text=text)
+    if redactor.text(name) != name:
+        leaks = (Leak(kind=redactor.text(name), field='name of the cassette'), *leaks)
+    if leaks:
+        where = Where(cassette=redactor.text(name), run=leaks[0].run, node=leaks[0].node, field=leaks[0].field)
+        raise SecretLeft(
+            leaks,
+            where=where,
+            next=(
+                'set environment variables that hold secrets before the run starts, not inside of it',
+                'or redact it yourself: replay_redact in the configuration of pytest, use_cassette(redact=...)',
+                'or keep it out of prompts, names and results',
+            ),
+        )
 
 
 def _with_orders(cassette: Cassette, there: Cassette) -> Cassette:

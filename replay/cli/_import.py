@@ -15,7 +15,7 @@ from replay.history import ENTRIES, from_history
 from replay.keep import kept
 from replay.printable import printable
 from replay.redact import Redactor
-from replay.store import read_cassette
+from replay.store import read_cassette, refuse_secrets
 from replay.veil import marked, veiled_run
 
 from ._files import read_input, shown_path, write_new
@@ -68,9 +68,11 @@ def import_command(
         error=None if error_type is None else {'type': error_type, 'message': error_message or ''},
         deferred_tool_results=_deferred(deferred_tool_results),
     )
-    cassette = _veiled(imported.cassette)
+    redactor = Redactor(os.environ)
+    cassette = _veiled(imported.cassette, redactor)
     found = cassette if output is None else _kept(cassette, output)
     text = dumps(found, name=history)
+    refuse_secrets(history if output is None else output.as_posix(), found, text, redactor)
     if output is None:
         say(text.removesuffix('\n'))
     else:
@@ -86,9 +88,8 @@ def import_command(
         note(f'next: replay check {shown_path(output)}')
 
 
-def _veiled(cassette: Cassette) -> Cassette:
+def _veiled(cassette: Cassette, redactor: Redactor) -> Cassette:
     """Put stand-ins in the place of secrets: a history from production was never recorded by us."""
-    redactor = Redactor(os.environ)
     veiled = ((run, veiled_run(run, redactor)) for run in cassette.runs)
     runs = tuple(run if other is run else marked(other) for run, other in veiled)
     return replace(cassette, runs=runs) if runs != cassette.runs else cassette

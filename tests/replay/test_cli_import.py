@@ -2,15 +2,17 @@
 
 import io
 from pathlib import Path
+from typing import cast
 
 import pytest
 from click.testing import CliRunner, Result
 
 from replay.canon import Json, dumps
 from replay.cli._group import replay
+from replay.codec import dumps as dump_cassette
 from replay.codec import loads
-from replay.history import to_history
-from replay.store import read_cassette
+from replay.history import from_history, to_history
+from replay.store import read_cassette, write_bytes
 from tests.wide import call, request, response, returned, text, user
 
 MESSAGES: Json = [
@@ -179,3 +181,15 @@ def test_a_history_that_says_something_else_has_the_rest_in_the_words_of_the_old
     assert invoke('-', '-o', 'h.json', '--force', input=again).exit_code == 0
 
     assert to_history(read_cassette('h.json')) == dumps(MESSAGES).replace(b'"Sunny"', b'"Rain"')
+
+
+def test_a_secret_that_the_replaced_file_would_bring_back_is_not_written(history: Path) -> None:
+    key = f'sk-proj-{"a1B2c3D4" * 5}'
+    earlier: Json = [*cast('list[Json]', MESSAGES)[:3], response(text('Sunny'), response_id=key)]
+    old = from_history(dumps(earlier), name='x').cassette
+    write_bytes('h.json', dump_cassette(old).encode())
+    result = invoke('history.json', '-o', 'h.json', '--force')
+    assert result.exit_code == 2, result.output
+    assert 'openai-key' in result.stderr
+    assert key not in result.output
+    assert Path('h.json').read_text() == dump_cassette(old)
