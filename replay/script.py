@@ -282,7 +282,7 @@ def _names_in(content: str) -> list[str]:
     match = _UNKNOWN.fullmatch(content)
     try:
         return [str(name) for name in literal_eval(f'[{match["names"]}]')] if match else []
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that a text from a file may cause
         return []
 
 
@@ -297,7 +297,7 @@ def _ends_in_image(run: Run) -> bool:
 
 def _ends_in(run: Run, kind: str) -> bool:
     """Whether the run ended in a response that calls nothing and has a part of this kind."""
-    last = run.messages[-1] if run.messages and run.nodes[-1].kind == 'End' else None
+    last = run.messages[-1] if run.messages and _ended(run) else None
     if last is None or last['kind'] != 'response' or calls_of(last):
         return False
     return any(part['part_kind'] == kind for part in parts_of(last))
@@ -305,7 +305,7 @@ def _ends_in(run: Run, kind: str) -> bool:
 
 def _ends_unanswered(run: Run) -> bool:
     """Whether the run ended with calls that nobody answered: they were put off."""
-    if not run.nodes or run.nodes[-1].kind != 'End':
+    if not _ended(run):
         return False
     taken = [node.message for node in run.nodes if node.kind == 'CallToolsNode']
     closing = parts_of(next(iter(run.nodes[-1].then), None))
@@ -313,3 +313,7 @@ def _ends_unanswered(run: Run) -> bool:
     final = any(part.get('content') == _FINAL for part in closing)
     open_calls = [call for call in calls_of(taken[-1] if taken else None) if call['tool_call_id'] not in answered]
     return bool(open_calls) and not final
+
+
+def _ended(run: Run) -> bool:
+    return bool(run.nodes) and run.nodes[-1].kind == 'End'

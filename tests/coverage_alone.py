@@ -16,8 +16,8 @@ HERE = 'tests/replay/test_'
 SAME_NAME = (
     'age', 'attempts', 'calls', 'canon', 'carrying', 'cuts', 'diff', 'diff_formats', 'errors', 'exchange', 'facts',
     'finder', 'journal', 'logical', 'match', 'minted', 'minting', 'modes', 'names', 'options', 'outline', 'own_text',
-    'places', 'printable', 'redact', 'redact_streams', 'report', 'run_view', 'shapes', 'snapshots', 'streams',
-    'unplayed', 'veil', 'verdicts', 'wording',
+    'places', 'printable', 'redact', 'redact_streams', 'report', 'run_view', 'script', 'shapes', 'snapshots',
+    'streams', 'unplayed', 'veil', 'verdicts', 'wording',
 )  # fmt: skip
 """Modules with one module of tests."""
 

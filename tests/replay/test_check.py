@@ -4,7 +4,6 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from anyio import to_thread
@@ -14,13 +13,11 @@ from agentrun.exceptions import ModelHTTPError, UnexpectedModelBehavior
 from agentrun.messages import ModelResponse, TextPart
 from agentrun.models.function import FunctionModel
 from replay import Session, use_cassette
-from replay.canon import JsonObject
-from replay.cassette import Cassette, Definition, Node, Raised, Run
+from replay.cassette import Cassette, Node, Run
 from replay.check import Checked, check_cassette, check_run
-from replay.script import Limits, instructions_of, limits_of, script_of
 from tests.replay.mutations import MUTATIONS, History, history_of, imported, missed
 from tests.replay.test_adapters_agentrun import FAILURES, SCENARIOS, counted, counting
-from tests.replay.wire import answered, asked, call, retry, returned, text, user
+from tests.replay.wire import asked, user
 
 pytestmark = pytest.mark.anyio
 
@@ -135,106 +132,12 @@ def test_every_run_of_a_cassette_is_played():
     assert [checked.run for checked in check_cassette(Cassette(runs=(run, broken)))] == ['agent', 'b']
 
 
-# -- what a recording tells of its agent
-
-
-def run_of(*nodes: Node, **facts: Any) -> Run:
-    return Run(name='a', agent='a', nodes=(Node(kind='UserPromptNode'), *nodes), facts=facts)
-
-
-def request(*parts: Any, **more: Any) -> Node:
-    return Node(kind='ModelRequestNode', message=asked(*parts), **more)
-
-
-def response(*parts: Any, **more: Any) -> Node:
-    return Node(kind='CallToolsNode', message=answered(*parts), **more)
-
-
-END = Node(kind='End')
-
-
-def test_recorded_definitions_tell_tools_and_output():
-    output: JsonObject = {'mode': 'tool', 'tools': {'done': {}}, 'allow_text': True, 'allow_image': True}
-    known = Definition(tools={'look': {}, 'jump': {}}, output=output)
-    script = script_of(run_of(request(user(), definition=known), response(call('hop')), END))
-    assert (script.function_tools, script.output_tools) == (('look', 'jump'), ('done',))
-    assert (script.mode, script.allows_text, script.allows_image) == ('tool', True, True)
-
-
-def test_names_of_tools_are_read_off_an_error_about_an_unknown_one():
-    wrong = retry("Unknown tool name: 'hop'. Available tools: 'done', 'look', 'jump'", 'hop', 'c1')
-    nodes = (request(user()), response(call('hop')), request(wrong), response(text()), END)
-    script = script_of(run_of(*nodes, output_tool='done'))
-    assert script.function_tools == ('look', 'jump')
-    broken = retry("Unknown tool name: 'hop'. Available tools: 'done', 'lo'ok'", 'hop', 'c1')
-    assert script_of(run_of(nodes[0], nodes[1], request(broken), *nodes[3:])).function_tools == ()
-
-
-@pytest.mark.parametrize(
-    ('mode', 'last', 'text_allowed', 'image_allowed'),
-    [
-        ('tool', answered(text()), True, False),
-        ('tool', answered(call()), False, False),
-        ('text', answered({'part_kind': 'file'}), True, True),
-        ('image', answered(text()), False, True),
-    ],
-)
-def test_what_may_be_the_output_is_read_off_the_mode_and_the_end(
-    mode: str, last: Any, text_allowed: bool, image_allowed: bool
-):
-    nodes = (request(user()), Node(kind='CallToolsNode', message=last), END)
-    script = script_of(run_of(*nodes, output_mode=mode))
-    assert (script.allows_text, script.allows_image) == (text_allowed, image_allowed)
-
-
-def test_a_run_without_nodes_has_an_empty_script():
-    script = script_of(Run(name='a', agent='a'))
-    assert (script.prompt, script.system, script.function_tools) == (None, (), ())
-
-
-@pytest.mark.parametrize(
-    ('message', 'limits'),
-    [
-        ('Something else', Limits(usage={}, tool_retries=None)),
-        ('The next request would exceed the request_limit of 1', Limits(usage={'request_limit': 1}, before=True)),
-        (
-            'The next request would exceed the total_tokens_limit of 9 (total_tokens=36)',
-            Limits(usage={'total_tokens_limit': 9}, counted=36, counted_as='total_tokens', before=True),
-        ),
-        (
-            'Exceeded the output_tokens_limit of 1 (output_tokens=5)',
-            Limits(usage={'output_tokens_limit': 1}, counted=5, counted_as='output_tokens'),
-        ),
-        (
-            'The next tool call(s) would exceed the tool_calls_limit of 1 (tool_calls=2).',
-            Limits(usage={'tool_calls_limit': 1}),
-        ),
-        ('Exceeded maximum retries (2) for output validation', Limits(usage={}, output_retries=2)),
-        ("Tool 'look' exceeded max retries count of 3", Limits(usage={}, tool_retries={'look': 3})),
-    ],
-)
-def test_limits_are_read_off_the_error_that_names_them(message: str, limits: Limits):
-    assert limits_of(Raised(type='UsageLimitExceeded', message=message)) == limits
-
-
-def test_instructions_are_those_of_each_request_in_turn():
-    first, second = asked(user(), instructions='a'), asked(returned(), instructions='b')
-    nodes = (
-        Node(kind='ModelRequestNode', message=first),
-        response(call()),
-        Node(kind='ModelRequestNode', message=second),
-    )
-    run = run_of(*nodes)
-    assert [instructions_of(run, index) for index in range(3)] == ['a', 'b', None]
-    resumed = run_of(*nodes[1:])
-    assert [instructions_of(resumed, index) for index in range(2)] == [None, 'b']
-
-
 # -- where a recording gives out
 
 
 def test_a_request_that_nothing_answers_is_found():
-    assert check_run(run_of(request(user()), END)).verdict == 'differs'
+    nodes = (Node(kind='UserPromptNode'), Node(kind='ModelRequestNode', message=asked(user())), Node(kind='End'))
+    assert check_run(Run(name='a', agent='a', nodes=nodes)).verdict == 'differs'
 
 
 def test_a_run_that_was_left_is_left_again(tmp_path: Path):
