@@ -9,6 +9,7 @@ An automatic fixture, the first of a test's own, opens its session. What goes on
 """
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -192,14 +193,13 @@ def _open(request: pytest.FixtureRequest) -> 'OwnSession | None':
     settings = request.config.stash[_SETTINGS]
     if settings.disable:
         return None
-    from . import pytest_hooks
     from .errors import ReplayError
     from .pytest_hooks import OWN
     from .pytest_session import OwnSession
 
-    plugins = request.config.pluginmanager
-    if not plugins.is_registered(pytest_hooks):  # the start of pytest would have to wait for each hook
-        plugins.register(pytest_hooks, pytest_hooks.__name__)
+    plugins, hooks = request.config.pluginmanager, sys.modules[f'{__package__}.pytest_hooks']
+    if not plugins.is_registered(hooks):  # the start of pytest would have to wait for each hook
+        plugins.register(hooks, hooks.__name__)
     _report(request.config)
     item: pytest.Item = request.node
     refusal = ''
