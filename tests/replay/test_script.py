@@ -144,6 +144,12 @@ def test_a_definition_tells_which_tools_wait_for_somebody() -> None:
     assert script(asked(request(user('Hi')), definition=known)).tool_kinds == {'pay': 'unapproved'}
 
 
+def test_a_tool_that_several_requests_define_is_known_once() -> None:
+    known = Definition(tools={'look': {}})
+    nodes = [asked(request(user('Hi')), definition=known), asked(request(), definition=known)]
+    assert script(*nodes).function_tools == ('look',)
+
+
 def test_without_definitions_all_tools_are_usual_functions() -> None:
     assert script(HELLO, calling('look')).tool_kinds == {}
 
@@ -199,6 +205,11 @@ def test_a_name_that_is_no_text_is_left_to_the_play() -> None:
 def test_an_output_tool_is_known_by_the_result_that_closes_a_run() -> None:
     found = script(HELLO, calling('answer'), closed_with(returned('answer', DONE, 'c1')))
     assert (found.output_tools, found.mode, found.function_tools) == (('answer',), 'tool', ())
+
+
+def test_an_output_tool_that_closes_a_run_twice_is_known_once() -> None:
+    end = closed_with(returned('answer', DONE, 'c1'), returned('answer', DONE, 'c2'))
+    assert script(HELLO, calling('answer', 'answer'), end).output_tools == ('answer',)
 
 
 def test_a_run_in_which_no_tool_gave_the_output_has_no_output_tool() -> None:
