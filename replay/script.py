@@ -170,20 +170,22 @@ def limits_of(raised: Raised | None) -> Limits:
                 counted_as=facts.get('name'),
                 before=before,
             )
-    match = re.fullmatch(r'Exceeded maximum retries \((\d+)\) for output validation', text)
+    match = re.fullmatch(r'Exceeded maximum retries \((\d{1,18})\) for output validation', text)
     if match is not None:
         return Limits(usage={}, output_retries=int(match[1]))
-    match = re.fullmatch(r"Tool '(.*)' exceeded max retries count of (\d+)", text)
+    match = re.fullmatch(r"Tool '(.*)' exceeded max retries count of (\d{1,18})", text)
     return Limits(usage={}, tool_retries={match[1]: int(match[2])} if match else None)
 
 
+_LIMIT = r'(?P<limit>(?:request|tool_calls|(?:input|output|total)_tokens)_limit) of (?P<most>\d{1,18})'
+"""A limit and how much it is: names and numbers that there are, for the text may be anybody's."""
+
+_COUNTED = r'\((?P<name>(?:input|output|total)_tokens)=(?P<value>\d{1,18})\)'
+
 _USAGE_LIMITS = (
-    (r'The next request would exceed the (?P<limit>\w+) of (?P<most>\d+)( \((?P<name>\w+)=(?P<value>\d+)\))?', True),
-    (r'Exceeded the (?P<limit>\w+) of (?P<most>\d+) \((?P<name>\w+)=(?P<value>\d+)\)', False),
-    (
-        r'The next tool call\(s\) would exceed the (?P<limit>\w+) of (?P<most>\d+) \(tool_calls=\d+\)\.',
-        False,
-    ),
+    (rf'The next request would exceed the {_LIMIT}( {_COUNTED})?', True),
+    (rf'Exceeded the {_LIMIT} {_COUNTED}', False),
+    (rf'The next tool call\(s\) would exceed the {_LIMIT} \(tool_calls=\d+\)\.', False),
 )
 
 

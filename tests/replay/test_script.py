@@ -450,3 +450,17 @@ def test_prompts_beside_results_are_of_the_tools() -> None:
 def test_a_node_that_failed_was_not_put_aside() -> None:
     failed = asked(request(user('Hi')), facts={'response': {}}, raised=Raised(type='ValueError'))
     assert script(failed, END).prompt == 'Hi'
+
+
+@pytest.mark.parametrize(
+    'message',
+    [
+        'Exceeded the nonsense_limit of 3 (input_tokens=4)',
+        'Exceeded the input_tokens_limit of 3 (nonsense=4)',
+        f'The next request would exceed the request_limit of {"9" * 5000}',
+        f'Exceeded maximum retries ({"9" * 5000}) for output validation',
+        f"Tool 'look' exceeded max retries count of {'9' * 5000}",
+    ],
+)
+def test_names_and_numbers_that_no_limit_has_are_read_as_none(message: str) -> None:
+    assert limits_of(Raised(type='UsageLimitExceeded', message=message)) == Limits(usage={})
