@@ -202,7 +202,7 @@ async def test_events_come_in_the_same_order_in_each_mode_of_execution(mode: str
 
 
 def _takes_metadata() -> bool:
-    return 'metadata' in inspect.signature(CallDeferred).parameters
+    return 'metadata' in inspect.signature(CallDeferred.__init__).parameters
 
 
 @pytest.mark.parametrize('kind', [CallDeferred, ApprovalRequired])
