@@ -305,14 +305,10 @@ async def _ask(call: ModelCall) -> ModelResponse:
 
 async def _have_asked(handler: RunHandler, call: ModelCall) -> ModelResponse:
     """Let a handler answer, and tell it how the run of one request was left."""
-    from agentrun._core._nodes import ModelRequestNode  # with it comes all that agents need
-
     messages = list(call.messages)
     error: BaseException | None = None
     try:
-        held = handler.node(ModelRequestNode[None, ModelResponse](_request_of(messages)))
-        if held is not None:
-            await held
+        await _begin(handler, messages)
         response = await _effects.request_by(handler, call, lambda: _ask(call))
         messages.append(response)
     except BaseException as raised:
@@ -371,11 +367,7 @@ class _Streaming(AbstractAsyncContextManager[StreamedResponse]):
     async def _open(self) -> AbstractAsyncContextManager[StreamedResponse]:
         if self._handler is None:
             return self._ask()
-        from agentrun._core._nodes import ModelRequestNode  # with it comes all that agents need
-
-        held = self._handler.node(ModelRequestNode[None, ModelResponse](_request_of(self._call.messages)))
-        if held is not None:
-            await held
+        await _begin(self._handler, self._call.messages)
         return _effects.stream_by(self._handler, self._call, self._ask)
 
     def _ask(self) -> AbstractAsyncContextManager[StreamedResponse]:
@@ -450,6 +442,15 @@ def _start(messages: list[ModelMessage]) -> RunStart:
         end_strategy='early',
         usage=RunUsage(),
     )
+
+
+async def _begin(handler: RunHandler, messages: list[ModelMessage]) -> None:
+    """Tell a handler of the only node of a run of one request."""
+    from agentrun._core._nodes import ModelRequestNode  # with it comes all that agents need
+
+    held = handler.node(ModelRequestNode[None, ModelResponse](_request_of(messages)))
+    if held is not None:
+        await held
 
 
 def _request_of(messages: list[ModelMessage]) -> ModelRequest:

@@ -39,7 +39,7 @@ def measured(name: str, tests: tuple[str, ...], folder: Path) -> tuple[bool, str
     """Run the tests of a module.
 
     Returns:
-        Whether all of it is covered and they pass, and a line that says so.
+        Whether all of it is covered and they pass, and what says so: a line, and one for each file that is not.
     """
     data = f'--data-file={folder / name.partition("/")[0]}'
     coverage = [sys.executable, '-m', 'coverage']
@@ -60,7 +60,8 @@ def measured(name: str, tests: tuple[str, ...], folder: Path) -> tuple[bool, str
     )
     lines = [line for line in report.stdout.splitlines() if line.startswith(('replay/', 'TOTAL'))]
     said = '' if ran.returncode == 0 else f'  tests: {ran.stdout.splitlines()[-1]}'
-    return ran.returncode == report.returncode == 0, f'{name:<16}{lines[0].removeprefix("TOTAL").strip()}{said}'
+    total, short = lines[-1].removeprefix('TOTAL').strip(), ''.join(f'\n    {row}' for row in lines[:-1])
+    return ran.returncode == report.returncode == 0, f'{name:<16}{total}{said}{short}'
 
 
 def main(names: list[str]) -> int:

@@ -10,6 +10,7 @@ from replay import canon, logical
 from replay.canon import JsonObject
 from replay.cassette import Cassette, Definition, Node, Raised, Run, ToolResult
 from replay.codec import Limits, dumps, loads, seal_of
+from replay.codec._state import offset
 from replay.errors import CassetteDamaged, CassetteInconsistent, CassetteTooNew, NotRestorable
 from replay.history import from_history, to_history
 from replay.shapes import FULL, TABLES
@@ -759,3 +760,17 @@ def test_long_instructions_of_the_history_are_lines():
     text = dumps(cassette)
     assert '"instructions|": [' in text
     assert loads(text) == cassette
+
+
+def test_a_request_that_says_more_than_its_parts_comes_back_where_requests_have_no_time():
+    told: list[JsonObject] = [
+        {'parts': [], 'instructions': None, 'kind': 'request', 'run_id': run_id} for run_id in ('r-1', 'r-2')
+    ]
+    nodes = tuple(Node(kind='ModelRequestNode', message=message) for message in told)
+    cassette = Cassette(wire='pydantic-ai 1.15', runs=(Run(name='a#1', agent='a', nodes=nodes),))
+    assert loads(dumps(cassette)) == cassette
+
+
+@pytest.mark.parametrize(('base', 'moment'), [(None, 't'), ('2000-01-01T00:00:00Z', None), ('no time', 'nor this')])
+def test_what_is_no_time_is_not_written_as_one_after_another(base: str | None, moment: str | None):
+    assert offset(base, moment) == moment
